@@ -3,4 +3,50 @@
 Importing this package imports neither TensorFlow nor torch; each public name loads its module on first use.
 """
 
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
 __version__ = "0.1.0.dev0"
+
+# name -> (module, attribute in it; empty for the module itself)
+_PUBLIC = {
+    "CHARADES": ("kerasfast.models.heads", "CHARADES"),
+    "ClipSpec": ("kerasfast.data.clips", "ClipSpec"),
+    "Head": ("kerasfast.models.heads", "Head"),
+    "build": ("kerasfast.models.classifier", "build"),
+    "data": ("kerasfast.data", ""),
+    "evaluate": ("kerasfast.train.evaluate", "evaluate"),
+    "export": ("kerasfast.serving.saved_model", "export"),
+    "list_models": ("kerasfast.registry", "list_models"),
+    "load": ("kerasfast.registry", "load"),
+    "recipes": ("kerasfast.train.recipe", ""),
+    "variant": ("kerasfast.models.variants", "variant"),
+}
+__all__ = [*_PUBLIC, "__version__"]
+
+if TYPE_CHECKING:
+    from kerasfast import data as data
+    from kerasfast.data.clips import ClipSpec as ClipSpec
+    from kerasfast.models.classifier import build as build
+    from kerasfast.models.heads import CHARADES as CHARADES
+    from kerasfast.models.heads import Head as Head
+    from kerasfast.models.variants import variant as variant
+    from kerasfast.registry import list_models as list_models
+    from kerasfast.registry import load as load
+    from kerasfast.serving.saved_model import export as export
+    import kerasfast.train.recipe as recipes  # noqa: F401
+    from kerasfast.train.evaluate import evaluate as evaluate
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'kerasfast' has no attribute {name!r}")
+    module, attribute = _PUBLIC[name]
+    found = importlib.import_module(module)
+    return getattr(found, attribute) if attribute else found
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,1 +1,1 @@
-
+"""Architectures: a table of rows, and one builder that reads it."""

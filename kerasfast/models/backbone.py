@@ -1,0 +1,80 @@
+"""Both pathways, from pixels to the features of every stage."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import keras
+
+from kerasfast.models.blocks import stage, stem
+from kerasfast.models.fusion import fuse
+from kerasfast.models.layers import LayerOptions, SelectFrames, slow_frame_indices
+from kerasfast.models.variants import Variant
+
+
+def backbone(frames: Any, variant: Variant, options: LayerOptions) -> dict[str, Any]:
+    """Features of every stage, in the order in which they arise.
+
+    ```
+    frames (T) --+-- every alpha-th --> slow: stem -> (+) res2 -> (+) res3 -> (+) res4 -> (+) res5
+                 |                              ^         ^          ^          ^
+                 |                           lateral   lateral    lateral    lateral   (T -> T / alpha)
+                 |                              |         |          |          |
+                 +-- all frames ------> fast: stem ---> res2 ----> res3 ----> res4 ----> res5
+    ```
+
+    Args:
+        frames: `(batch, T, H, W, 3)`, RGB, 0..255.
+        variant: The row of the table.
+        options: Batch-norm policy and dtype.
+
+    Returns:
+        `slow_stem`, `fast_stem`, `slow_res2`, `fast_res2`, ... to `(batch, T', H', W', C)`, each before the
+        lateral connection joins it; rows with one pathway have the names of that pathway alone.
+    """
+    pixels = normalize(frames, variant)
+    tensors = {}
+    for path in variant.pathways:
+        tensors[path] = pixels
+        if path == "slow" and variant.fast is not None:
+            indices = slow_frame_indices(variant.clip.frames, variant.alpha)
+            tensors[path] = SelectFrames(indices, name="slow_frames", dtype=options.dtype)(pixels)
+    endpoints = {}
+    for index in range(-1, variant.num_stages):  # -1 is the stem
+        label = "stem" if index < 0 else f"res{index + 2}"
+        for path in variant.pathways:
+            tensors[path] = _run_stage(tensors[path], variant, path, index, f"{path}_{label}", options)
+            endpoints[f"{path}_{label}"] = tensors[path]
+        if len(tensors) == 2 and index < variant.num_stages - 1:
+            tensors["slow"] = fuse(tensors["slow"], tensors["fast"], variant, name=label, options=options)
+    return endpoints
+
+
+def normalize(frames: Any, variant: Variant) -> Any:
+    """(pixel - mean) / std, in float32 whatever the policy: a bfloat16 product would round the pixels."""
+    scale = [1.0 / std for std in variant.pixel_std]
+    offset = [-mean / std for mean, std in zip(variant.pixel_mean, variant.pixel_std, strict=True)]
+    return keras.layers.Rescaling(scale, offset, name="normalize", dtype="float32")(frames)
+
+
+def _run_stage(x: Any, variant: Variant, path: str, index: int, name: str, options: LayerOptions) -> Any:
+    pathway = getattr(variant, path)
+
+    def width(slow_channels: int) -> int:
+        return slow_channels if path == "slow" else math.ceil(variant.beta * slow_channels)
+
+    if index < 0:
+        return stem(x, width(variant.stem_channels), pathway.stem_kernel, name=name, options=options)
+    channels = variant.stage_channels[index]
+    return stage(
+        x,
+        pathway,
+        index,
+        width(channels),
+        width(channels // variant.bottleneck_ratio),
+        spatial_stride=variant.spatial_strides[index],
+        spatial_dilation=variant.spatial_dilations[index],
+        name=name,
+        options=options,
+    )

@@ -1,0 +1,90 @@
+"""Stem, bottleneck block and stage of a 3D ResNet, as functions of tensors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from kerasfast.models.layers import LayerOptions, batch_norm, conv
+from kerasfast.models.variants import Pathway
+
+
+def relu(x: Any, *, name: str, options: LayerOptions) -> Any:
+    """ReLU."""
+    return keras.layers.ReLU(name=name, dtype=options.dtype)(x)
+
+
+def stem(x: Any, channels: int, temporal_kernel: int, *, name: str, options: LayerOptions) -> Any:
+    """7x7 convolution and 3x3 max pooling, each with spatial stride 2: `(B, T, H, W, 3)` to `(B, T, H/4, W/4, C)`."""
+    x = conv(x, channels, (temporal_kernel, 7, 7), strides=(1, 2, 2), name=f"{name}_conv", options=options)
+    x = batch_norm(x, name=f"{name}_bn", options=options)
+    x = relu(x, name=f"{name}_relu", options=options)
+    # torch pads a max pool with -inf; after a ReLU zeros are the same.
+    x = keras.layers.ZeroPadding3D((0, 1, 1), name=f"{name}_pool_pad", dtype=options.dtype)(x)
+    return keras.layers.MaxPooling3D((1, 3, 3), strides=(1, 2, 2), name=name, dtype=options.dtype)(x)
+
+
+def bottleneck(
+    x: Any,
+    channels: int,
+    inner_channels: int,
+    temporal_kernel: int,
+    *,
+    name: str,
+    options: LayerOptions,
+    spatial_stride: int = 1,
+    spatial_dilation: int = 1,
+) -> Any:
+    """(kt,1,1), (1,3,3) and (1,1,1) convolutions beside a shortcut, which is a convolution where shapes differ."""
+    strides = (1, spatial_stride, spatial_stride)
+    shortcut = x
+    if x.shape[-1] != channels or spatial_stride != 1:
+        shortcut = conv(x, channels, (1, 1, 1), strides=strides, name=f"{name}_conv_short", options=options)
+        shortcut = batch_norm(shortcut, name=f"{name}_bn_short", options=options)
+    y = conv(x, inner_channels, (temporal_kernel, 1, 1), name=f"{name}_conv_a", options=options)
+    y = batch_norm(y, name=f"{name}_bn_a", options=options)
+    y = relu(y, name=f"{name}_relu_a", options=options)
+    y = conv(
+        y,
+        inner_channels,
+        (1, 3, 3),
+        strides=strides,
+        spatial_dilation=spatial_dilation,
+        name=f"{name}_conv_b",
+        options=options,
+    )
+    y = batch_norm(y, name=f"{name}_bn_b", options=options)
+    y = relu(y, name=f"{name}_relu_b", options=options)
+    y = conv(y, channels, (1, 1, 1), name=f"{name}_conv_c", options=options)
+    # A block begins as its shortcut: gamma 0 in its last batch norm (Goyal et al. 2017, section 5.1).
+    y = batch_norm(y, name=f"{name}_bn_c", options=options, zero_gamma=True)
+    y = keras.layers.Add(name=f"{name}_add", dtype=options.dtype)([shortcut, y])
+    return relu(y, name=f"{name}_relu", options=options)
+
+
+def stage(
+    x: Any,
+    pathway: Pathway,
+    index: int,
+    channels: int,
+    inner_channels: int,
+    *,
+    spatial_stride: int,
+    spatial_dilation: int,
+    name: str,
+    options: LayerOptions,
+) -> Any:
+    """Residual stage `index` (from 0; res2 is 0) of a pathway; only its first block strides."""
+    for block in range(pathway.depths[index]):
+        x = bottleneck(
+            x,
+            channels,
+            inner_channels,
+            pathway.temporal_kernel(index, block),
+            spatial_stride=spatial_stride if block == 0 else 1,
+            spatial_dilation=spatial_dilation,
+            name=f"{name}_block{block}",
+            options=options,
+        )
+    return x

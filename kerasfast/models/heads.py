@@ -1,0 +1,198 @@
+"""From the features of both pathways to one vector of probabilities a head."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from kerasfast.models.layers import LayerOptions
+from kerasfast.models.variants import Variant
+
+ACTIVATIONS = ("sigmoid", "softmax")
+WINDOW = 7  # Positions along H and W that a 224-pixel crop leaves after a total stride of 32.
+
+
+@dataclass(frozen=True)
+class Head:
+    """A classifier on the pooled features.
+
+    Args:
+        classes: Number of classes.
+        activation: `sigmoid` for labels that may hold together, `softmax` for exactly one.
+        labels: Class names, or `None`.
+
+    Raises:
+        ValueError: A number below 1, an unknown activation or a wrong number of names.
+    """
+
+    classes: int
+    activation: str = "sigmoid"
+    labels: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.classes, int) or self.classes < 1:
+            raise ValueError(f"A head needs at least one class. Received: classes={self.classes!r}.")
+        if self.activation not in ACTIVATIONS:
+            raise ValueError(
+                f"A head's activation must be one of {', '.join(ACTIVATIONS)}. Received: {self.activation!r}."
+            )
+        if self.labels is not None and len(self.labels) != self.classes:
+            raise ValueError(
+                f"A head needs one label for each class. Received: {len(self.labels)} labels for "
+                f"{self.classes} classes."
+            )
+
+
+CHARADES: Mapping[str, int] = {"verb": 33, "object": 38, "action": 157}
+KINETICS400: Mapping[str, Head] = {"action": Head(400, "softmax")}
+
+
+def as_heads(heads: Mapping[str, int | Head | Mapping[str, Any]]) -> dict[str, Head]:
+    """Heads as `Head` rows: an int means that many sigmoid classes, a mapping the fields of a `Head`."""
+    if not heads:
+        raise ValueError("A model needs at least one head. Received none; give heads={'action': 157}.")
+    rows = {}
+    for name, head in heads.items():
+        if isinstance(head, Mapping):
+            labels = head.get("labels")
+            head = Head(**{**head, "labels": None if labels is None else tuple(labels)})
+        rows[name] = head if isinstance(head, Head) else Head(head)
+    return rows
+
+
+@keras.saving.register_keras_serializable("kerasfast")
+class WindowPool(keras.layers.Layer):
+    """Average over all frames and over windows of positions, with stride 1.
+
+    Written as a mean over time and one banded matrix for each spatial axis, so that height and width may be
+    unknown until the graph runs, which an average-pooling kernel does not allow.
+
+    Args:
+        window: Largest window along H and W; a smaller feature map is pooled whole. `None` pools every map whole.
+        **kwargs: Those of `keras.layers.Layer`.
+
+    Input shape: `(batch, T, h, w, channels)`.
+    Output shape: `(batch, h - min(window, h) + 1, w - min(window, w) + 1, channels)`.
+    """
+
+    def __init__(self, window: int | None = WINDOW, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.window = window
+
+    def call(self, inputs: Any) -> Any:
+        x = ops.mean(inputs, axis=1)
+        if self.window is None:
+            return ops.mean(x, axis=(1, 2), keepdims=True)
+        _, height, width, _ = ops.shape(x)
+        rows, columns = self._windows(height), self._windows(width)
+        return ops.einsum("bhwc,ih,jw->bijc", x, rows, columns)
+
+    def _windows(self, size: Any) -> Any:
+        """`(positions, size)`: row i averages the window that begins at i."""
+        window = ops.minimum(size, self.window)
+        start = ops.arange(size - window + 1)[:, None]
+        at = ops.arange(size)[None, :]
+        inside = ops.logical_and(at >= start, at < start + window)
+        return ops.cast(inside, self.compute_dtype) / ops.cast(window, self.compute_dtype)
+
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
+        batch, _, height, width, channels = input_shape
+        if self.window is None:
+            return (batch, 1, 1, channels)
+        sizes = [None if n is None else n - min(n, self.window) + 1 for n in (height, width)]
+        return (batch, *sizes, channels)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "window": self.window}
+
+
+@keras.saving.register_keras_serializable("kerasfast")
+class InterpolateTime(keras.layers.Layer):
+    """Linear interpolation along time, sample centres aligned as in image resizing, without antialiasing.
+
+    Args:
+        frames: Length of the result.
+        **kwargs: Those of `keras.layers.Layer`.
+
+    Input shape: `(batch, T, h, w, channels)`; output shape: `(batch, frames, h, w, channels)`.
+    """
+
+    def __init__(self, frames: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.frames = frames
+
+    def call(self, inputs: Any) -> Any:
+        length = inputs.shape[1]
+        centre = np.clip((np.arange(self.frames) + 0.5) * length / self.frames - 0.5, 0, length - 1)
+        before = np.floor(centre).astype("int32")
+        after = np.minimum(before + 1, length - 1)
+        weight = ops.convert_to_tensor((centre - before)[None, :, None, None, None], self.compute_dtype)
+        return ops.take(inputs, before, axis=1) * (1 - weight) + ops.take(inputs, after, axis=1) * weight
+
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
+        return (input_shape[0], self.frames, *input_shape[2:])
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "frames": self.frames}
+
+
+@keras.saving.register_keras_serializable("kerasfast")
+class AveragePositions(keras.layers.Layer):
+    """Mean over the positions of a window: `(batch, h, w, channels)` to `(batch, channels)`."""
+
+    def call(self, inputs: Any) -> Any:
+        return ops.mean(inputs, axis=(1, 2))
+
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
+        return (input_shape[0], input_shape[-1])
+
+
+def pool(endpoints: Mapping[str, Any], variant: Variant, options: LayerOptions) -> Any:
+    """Last features of the pathways, pooled and concatenated [slow, fast]: `(batch, h', w', channels)`, float32."""
+    last = f"res{variant.num_stages + 1}"
+    window = WINDOW if variant.head_pool == "window" else None
+    features = [endpoints[f"{path}_{last}"] for path in variant.pathways]
+    if len(features) == 1:
+        return WindowPool(window, name=f"{variant.pathways[0]}_pool", dtype="float32")(features[0])
+    slow, fast = features
+    if variant.head_fusion == "interpolate_then_concat":
+        fast = InterpolateTime(slow.shape[1], name="fast_to_slow_length", dtype=options.dtype)(fast)
+        both = keras.layers.Concatenate(name="slow_fast", dtype=options.dtype)([slow, fast])
+        return WindowPool(window, name="pool", dtype="float32")(both)
+    pooled = [
+        WindowPool(window, name=f"{path}_pool", dtype="float32")(x)
+        for path, x in zip(variant.pathways, (slow, fast), strict=True)
+    ]
+    return keras.layers.Concatenate(name="slow_fast_pool", dtype="float32")(pooled)
+
+
+def classify(x: Any, name: str, head: Head, average: str) -> tuple[Any, Any]:
+    """One head on `(batch, h', w', channels)`.
+
+    Everything is float32 under every policy: bfloat16 has 8 bits for a probability.
+
+    Args:
+        x: Pooled features, after dropout and embedding.
+        name: Name of the head and of its output.
+        head: Classes and activation.
+        average: `logits` or `probabilities`, whichever is averaged over the positions.
+
+    Returns:
+        Logits, averaged over positions, and probabilities, both `(batch, classes)`.
+    """
+    dense = keras.layers.Dense(
+        head.classes,
+        kernel_initializer=keras.initializers.RandomNormal(stddev=0.01),
+        name=f"head_{name}",
+        dtype="float32",
+    )(x)
+    logits = AveragePositions(name=f"{name}_logits", dtype="float32")(dense)
+    if average == "logits":
+        return logits, keras.layers.Activation(head.activation, name=name, dtype="float32")(logits)
+    scores = keras.layers.Activation(head.activation, name=f"{name}_scores", dtype="float32")(dense)
+    return logits, AveragePositions(name=name, dtype="float32")(scores)

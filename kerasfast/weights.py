@@ -1,0 +1,163 @@
+"""Weights under canonical names: read from files, assigned strictly, with a report of what came from where."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import keras
+import numpy as np
+
+# slow_res2_block0_conv_a -> slow/res2/block0/conv_a; slow_stem_bn -> slow/stem/bn; head_verb -> head/verb
+_STAGE = re.compile(r"(slow|fast|lateral)_(stem|res\d+)_(?:((?:block|nonlocal)\d+)_)?(\w+)")
+_HEAD = re.compile(r"head_(\w+)")
+# Keras stores a layer's variables in the order of creation; the number of them tells the kind of layer.
+_LEAVES = {
+    1: ("kernel",),
+    2: ("kernel", "bias"),
+    4: ("gamma", "beta", "moving_mean", "moving_variance"),
+}
+# What may be new when weights come from another task: heads, embedding and non-local blocks.
+_MAY_BE_NEW = re.compile(r"head/|embedding/|.*/nonlocal\d+/")
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What loading did, as canonical names.
+
+    Attributes:
+        loaded: Weights taken from the source.
+        new: Weights of the model that the source lacks; they keep their random values.
+        skipped: Weights of the source that the model lacks or has in another shape.
+    """
+
+    loaded: tuple[str, ...]
+    new: tuple[str, ...]
+    skipped: tuple[str, ...]
+
+    def __str__(self) -> str:
+        parts = [f"loaded {len(self.loaded)} weights"]
+        for title, names in (("new", self.new), ("skipped", self.skipped)):
+            parts.append(f"{title}: {', '.join(names) if names else 'none'}")
+        return "; ".join(parts)
+
+
+def canonical_name(layer_name: str) -> str | None:
+    """The canonical name of a layer with weights, or `None` where it has none.
+
+    >>> canonical_name("slow_res2_block0_conv_a")
+    'slow/res2/block0/conv_a'
+    """
+    if match := _STAGE.fullmatch(layer_name):
+        return "/".join(part for part in match.groups() if part)
+    if match := _HEAD.fullmatch(layer_name):
+        return f"head/{match[1]}"
+    return "embedding" if layer_name == "embed" else None
+
+
+def canonical_weights(model: keras.Model) -> dict[str, Any]:
+    """The variables of a model by canonical name, such as `slow/stem/conv/kernel`, in graph order."""
+    found = {}
+    for layer in model.layers:
+        name = canonical_name(layer.name)
+        if name is not None:
+            found.update({f"{name}/{variable.name}": variable for variable in layer.variables})
+    return found
+
+
+def read_weights(path: str | Path) -> dict[str, np.ndarray]:
+    """Arrays of a `.weights.h5` file by canonical name.
+
+    Args:
+        path: A file written by `model.save_weights` of a kerasfast model.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is not a weights file of a kerasfast model.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no weights file {path}. Give the path of a .weights.h5 file.")
+    if not h5py.is_hdf5(path):
+        raise ValueError(
+            f"Weights are read from HDF5 files ending in .weights.h5. Received: {path}, which is not HDF5. "
+            "Save the model again with model.save_weights('name.weights.h5')."
+        )
+    arrays: dict[str, np.ndarray] = {}
+
+    def visit(_: str, group: Any) -> None:
+        # Groups are numbered by layer class; the layer's own name is an attribute of its variables.
+        name = canonical_name(str(group.attrs.get("name", "")))
+        if isinstance(group, h5py.Group) and name is not None and len(group) in _LEAVES:
+            for index, leaf in enumerate(_LEAVES[len(group)]):
+                arrays[f"{name}/{leaf}"] = np.asarray(group[str(index)])
+
+    try:
+        with h5py.File(path) as file:
+            file.visititems(visit)
+    except (OSError, KeyError, RuntimeError) as error:
+        raise ValueError(f"{path} is damaged: {error}. Copy or save it again.") from error
+    if not arrays:
+        raise ValueError(f"{path} holds no weights of a kerasfast model. Give a file written by model.save_weights.")
+    return arrays
+
+
+def assign(model: keras.Model, arrays: Mapping[str, np.ndarray], *, source: str, new_heads: bool) -> LoadReport:
+    """Put arrays into a model, accounting for every name on both sides.
+
+    Args:
+        model: The model to fill.
+        arrays: Values by canonical name.
+        source: Where they come from, for messages.
+        new_heads: Whether heads, embedding and non-local blocks of the model may keep random values (where the
+            source lacks them or has other shapes), and those of the source may go unused.
+
+    Raises:
+        ValueError: A name or shape on either side that nothing explains, or values that are no weights.
+    """
+    targets = canonical_weights(model)
+    misfits = {_layer(name) for name in targets if name not in arrays or arrays[name].shape != targets[name].shape}
+    loaded = [name for name in targets if _layer(name) not in misfits]  # a layer loads whole or not at all
+    new = [name for name in targets if name not in loaded]
+    skipped = [name for name in arrays if name not in loaded]
+    unexplained = [name for name in (*new, *skipped) if not (new_heads and _MAY_BE_NEW.match(name))]
+    if unexplained:
+        raise ValueError(_mismatch(unexplained, targets, arrays, source))
+    for name in loaded:
+        _check_values(name, arrays[name], source)
+    for name in loaded:
+        targets[name].assign(arrays[name])
+    return LoadReport(tuple(loaded), tuple(new), tuple(skipped))
+
+
+def _layer(name: str) -> str:
+    return name.rpartition("/")[0]
+
+
+def _mismatch(names: Iterable[str], targets: Mapping[str, Any], arrays: Mapping[str, np.ndarray], source: str) -> str:
+    def describe(name: str) -> str:
+        has = f"{tuple(arrays[name].shape)}" if name in arrays else "nothing"
+        wants = f"{tuple(targets[name].shape)}" if name in targets else "nothing"
+        return f"{name} (file: {has}, model: {wants})"
+
+    names = list(dict.fromkeys(names))
+    shown = "; ".join(describe(name) for name in names[:8])
+    more = f"; and {len(names) - 8} more" if len(names) > 8 else ""
+    heads_only = all(name.startswith("head/") for name in names)
+    fix = (
+        "Pass heads=... to train new heads on these weights."
+        if heads_only
+        else "Load weights of the same architecture, with the same overrides."
+    )
+    return f"{source} does not fit the model: {shown}{more}. {fix}"
+
+
+def _check_values(name: str, array: np.ndarray, source: str) -> None:
+    if not np.isfinite(array).all():
+        raise ValueError(f"{source} holds values that are not finite in {name}. Take another copy of the file.")
+    if name.endswith("moving_variance") and (array < 0).any():
+        raise ValueError(f"{source} holds a negative variance in {name}. Take another copy of the file.")
