@@ -27,6 +27,7 @@ _PUBLIC = {
 __all__ = [*_PUBLIC, "__version__"]
 
 if TYPE_CHECKING:
+    import kerasfast.train.recipe as recipes  # noqa: F401
     from kerasfast import data as data
     from kerasfast.data.clips import ClipSpec as ClipSpec
     from kerasfast.models.classifier import build as build
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from kerasfast.registry import list_models as list_models
     from kerasfast.registry import load as load
     from kerasfast.serving.saved_model import export as export
-    import kerasfast.train.recipe as recipes  # noqa: F401
     from kerasfast.train.evaluate import evaluate as evaluate
 
 

@@ -168,7 +168,7 @@ class BatchNorm(keras.layers.BatchNormalization):
 
 
 def _bessel(count: Any) -> Any:
-    """n / (n - 1), which turns the variance of n values into the unbiased estimate."""
+    """N / (n - 1), which turns the variance of n values into the unbiased estimate."""
     count = ops.cast(count, "float32")
     return count / ops.maximum(count - 1.0, 1.0)
 
