@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 import fnmatch
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 try:
     import tomllib
@@ -17,10 +17,11 @@ except ModuleNotFoundError:  # Python 3.10
     import tomli as tomllib  # type: ignore[no-redef]
 
 from kerasfast._data_folders import zoo_dir
-from kerasfast.models.classifier import VideoClassifier, build
-from kerasfast.models.heads import Head
-from kerasfast.models.variants import Variant, nearest, variant
-from kerasfast.weights import assign, read_weights
+from kerasfast.models.variants import Variant, nearest, override, variant
+
+if TYPE_CHECKING:  # listing the zoo needs no Keras
+    from kerasfast.models.classifier import VideoClassifier
+    from kerasfast.models.heads import Head
 
 
 @dataclass(frozen=True)
@@ -32,24 +33,19 @@ class Entry:
         summary: What it is, in one line.
         overrides: Fields of the variant that these weights need.
         heads: Heads that come with the weights, by name: `classes`, `activation` and the file of the `labels`.
-        file: Weights file inside the zoo, or empty for random weights.
-        sha256: Of that file.
         dataset: What it was trained on.
-        metrics: Published scores, each with its protocol.
-        origin: The command or the publication that made the weights.
         license: Licence of the weights.
+        card: What the script that published the weights wrote: `file`, `sha256`, `parameters`, `origin` (the
+            command that made them), `metrics` with their protocol, `versions`. Empty for random weights.
     """
 
     name: str
     summary: str
     overrides: Mapping[str, Any] = field(default_factory=dict)
     heads: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    file: str = ""
-    sha256: str = ""
     dataset: str = ""
-    metrics: Mapping[str, Any] = field(default_factory=dict)
-    origin: str = ""
     license: str = ""
+    card: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def architecture(self) -> str:
@@ -63,6 +59,8 @@ class Entry:
 
     def head_rows(self) -> dict[str, Head] | None:
         """The heads with their class names, or `None` for an architecture alone."""
+        from kerasfast.models.heads import Head
+
         if not self.heads:
             return None
         rows = {}
@@ -79,6 +77,9 @@ def index() -> Mapping[str, Entry]:
     """Every entry of the zoo by name, in the order of `index.toml`."""
     with (zoo_dir() / "index.toml").open("rb") as file:
         rows = tomllib.load(file)["model"]
+    for row in rows:
+        if "card" in row:
+            row["card"] = json.loads((zoo_dir() / row["card"]).read_text("utf-8"))
     return {row["name"]: Entry(**row) for row in rows}
 
 
@@ -143,10 +144,13 @@ def load(
     >>> sorted(model.heads)
     ['action', 'object', 'verb']
     """
+    from kerasfast.models.classifier import build
+    from kerasfast.weights import assign, read_weights
+
     row = entry(name)
     source, path, source_heads = _source(row, weights)
     model = build(
-        dataclasses.replace(row.variant, **variant_overrides) if variant_overrides else row.variant,
+        override(row.variant, **variant_overrides),
         heads=source_heads if heads is None else heads,
         embedding=embedding,
         dropout=dropout,
@@ -166,18 +170,19 @@ def _source(row: Entry, weights: str | Path | bool | None) -> tuple[str, Path | 
     if weights is True:
         raise ValueError("weights must be None, False, a name of the zoo or a path. Received: True.")
     if weights is None or weights is False:
-        path = _checked_file(row) if weights is None and row.file else None
+        path = _checked_file(row) if weights is None and row.card else None
         return row.name, path, row.head_rows()
     if str(weights) in index():
         other = entry(str(weights))
-        if not other.file:
+        if not other.card:
             raise ValueError(
                 f"weights={other.name!r} is an architecture without weights. "
-                f"Names with weights: {', '.join(n for n, e in index().items() if e.file)}."
+                f"Names with weights: {', '.join(n for n, e in index().items() if e.card)}."
             )
         return other.name, _checked_file(other), other.head_rows() or row.head_rows()
     path = Path(weights)
-    if not path.exists() and not path.suffix:
+    # `slowfast_nano.miniatur` is a misspelt name, not a file of type .miniatur.
+    if not path.exists() and path.suffix != ".h5":
         raise ValueError(
             f"weights={str(weights)!r} is neither a name of the zoo nor a file.{nearest(str(weights), index())}"
         )
@@ -185,13 +190,13 @@ def _source(row: Entry, weights: str | Path | bool | None) -> tuple[str, Path | 
 
 
 def _checked_file(row: Entry) -> Path:
-    path = zoo_dir() / row.file
+    path = zoo_dir() / row.card["file"]
     if not path.is_file():
         raise FileNotFoundError(f"The weights of {row.name} are missing: {path}. Install kerasfast again.")
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    if row.sha256 and digest != row.sha256:
+    if digest != row.card["sha256"]:
         raise ValueError(
-            f"The weights of {row.name} are damaged: {path} has sha256 {digest}, the zoo says {row.sha256}. "
+            f"The weights of {row.name} are damaged: {path} has sha256 {digest}, its card says {row.card['sha256']}. "
             "Install kerasfast again."
         )
     return path

@@ -1,1 +1,1 @@
-
+"""The `kerasfast` command: one file a group of commands."""

@@ -65,7 +65,7 @@ def _run_stage(x: Any, variant: Variant, path: str, index: int, name: str, optio
         return slow_channels if path == "slow" else math.ceil(variant.beta * slow_channels)
 
     if index < 0:
-        return stem(x, width(variant.stem_channels), pathway.stem_kernel, name=name, options=options)
+        return stem(x, width(variant.stem_channels), pathway.stem_kernel, variant.stem_size, name=name, options=options)
     channels = variant.stage_channels[index]
     return stage(
         x,

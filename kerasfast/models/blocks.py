@@ -15,9 +15,9 @@ def relu(x: Any, *, name: str, options: LayerOptions) -> Any:
     return keras.layers.ReLU(name=name, dtype=options.dtype)(x)
 
 
-def stem(x: Any, channels: int, temporal_kernel: int, *, name: str, options: LayerOptions) -> Any:
-    """7x7 convolution and 3x3 max pooling, each with spatial stride 2: `(B, T, H, W, 3)` to `(B, T, H/4, W/4, C)`."""
-    x = conv(x, channels, (temporal_kernel, 7, 7), strides=(1, 2, 2), name=f"{name}_conv", options=options)
+def stem(x: Any, channels: int, temporal_kernel: int, size: int, *, name: str, options: LayerOptions) -> Any:
+    """Convolution of `size` x `size` pixels and 3x3 max pooling, each with spatial stride 2: `(B, T, H, W, 3)` to `(B, T, H/4, W/4, C)`."""
+    x = conv(x, channels, (temporal_kernel, size, size), strides=(1, 2, 2), name=f"{name}_conv", options=options)
     x = batch_norm(x, name=f"{name}_bn", options=options)
     x = relu(x, name=f"{name}_relu", options=options)
     # torch pads a max pool with -inf; after a ReLU zeros are the same.

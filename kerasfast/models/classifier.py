@@ -66,6 +66,11 @@ class VideoClassifier(keras.Model):
     ) -> None:
         rows = as_heads(KINETICS400 if heads is None else heads)
         policy = keras.dtype_policies.get(keras.config.dtype_policy() if dtype is None else dtype)
+        if policy.variable_dtype != "float32":
+            raise ValueError(
+                "Weights are float32 under every policy; give dtype='float32', 'mixed_bfloat16' or 'mixed_float16'. "
+                f"Received: dtype={policy.name!r}."
+            )
         options = LayerOptions(bn=bn, dtype=policy)
 
         # === Layers and functional model ===
@@ -81,6 +86,11 @@ class VideoClassifier(keras.Model):
         features = dict(endpoints)
         outputs = {}
         for head_name, head in rows.items():
+            if taken := {head_name, f"{head_name}_logits"} & {*endpoints, *outputs}:
+                raise ValueError(
+                    f"A head must not have the name of another endpoint. Received: {head_name!r}, where "
+                    f"{taken.pop()!r} is there already. Choose another name."
+                )
             logits, outputs[head_name] = classify(x, head_name, head, variant.head_average)
             endpoints[f"{head_name}_logits"] = logits
         super().__init__(inputs=frames, outputs=features if features_only else outputs, name=name or variant.name)
@@ -88,7 +98,7 @@ class VideoClassifier(keras.Model):
         # === Config ===
         self.variant = variant
         self.heads = {} if features_only else rows
-        self.endpoints = {**endpoints, **outputs}
+        self.endpoints = features if features_only else {**endpoints, **outputs}
         self._config = {
             "variant": variant.to_dict(),
             "heads": {key: dataclasses.asdict(row) for key, row in rows.items()},
@@ -144,7 +154,7 @@ def check_frames(shape: Any, variant: Variant) -> None:
         )
     if channels not in (None, 3):
         raise ValueError(f"{takes}, which has {channels} channels. Give RGB frames, channels last.")
-    if min(side or SMALLEST_SIDE for side in (height, width)) < SMALLEST_SIDE:
+    if any(side is not None and side < SMALLEST_SIDE for side in (height, width)):
         raise ValueError(f"{takes}, which is too small. Scale the short side up.")
 
 

@@ -35,8 +35,8 @@ class Head:
     labels: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.classes, int) or self.classes < 1:
-            raise ValueError(f"A head needs at least one class. Received: classes={self.classes!r}.")
+        if type(self.classes) is not int or self.classes < 1:  # a NumPy integer would not go into JSON
+            raise ValueError(f"Head.classes must be an int of at least 1. Received: classes={self.classes!r}.")
         if self.activation not in ACTIVATIONS:
             raise ValueError(
                 f"A head's activation must be one of {', '.join(ACTIVATIONS)}. Received: {self.activation!r}."
@@ -54,10 +54,18 @@ KINETICS400: Mapping[str, Head] = {"action": Head(400, "softmax")}
 
 def as_heads(heads: Mapping[str, int | Head | Mapping[str, Any]]) -> dict[str, Head]:
     """Heads as `Head` rows: an int means that many sigmoid classes, a mapping the fields of a `Head`."""
-    if not heads:
-        raise ValueError("A model needs at least one head. Received none; give heads={'action': 157}.")
+    if not isinstance(heads, Mapping) or not heads:
+        raise ValueError(
+            "heads must map at least one name to a number of classes, such as heads={'action': 157}. "
+            f"Received: {heads!r}."
+        )
     rows = {}
     for name, head in heads.items():
+        if not (isinstance(name, str) and name.isidentifier()):
+            raise ValueError(
+                "The name of a head becomes part of the names of layers and weights and must be a Python identifier. "
+                f"Received: {name!r}. Use letters, digits and underscores."
+            )
         if isinstance(head, Mapping):
             labels = head.get("labels")
             head = Head(**{**head, "labels": None if labels is None else tuple(labels)})
@@ -94,7 +102,8 @@ class WindowPool(keras.layers.Layer):
 
     def _windows(self, size: Any) -> Any:
         """`(positions, size)`: row i averages the window that begins at i."""
-        window = ops.minimum(size, self.window)
+        # A known size stays a Python number: JAX would trace it, and a traced number cannot be a shape.
+        window = min(size, self.window) if isinstance(size, int) else ops.minimum(size, self.window)
         start = ops.arange(size - window + 1)[:, None]
         at = ops.arange(size)[None, :]
         inside = ops.logical_and(at >= start, at < start + window)

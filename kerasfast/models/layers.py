@@ -82,12 +82,12 @@ class BatchNorm(keras.layers.BatchNormalization):
             (gamma and beta still learn; set `trainable=False` to stop them).
         momentum: Weight of the old moving statistics in an update (torch's momentum of 0.1 is 0.9 here).
         epsilon: Added to the variance.
-        **kwargs: Those of `keras.layers.BatchNormalization`.
+        **kwargs: Those of `keras.layers.BatchNormalization`, as far as they leave gamma, beta and the last axis alone.
 
     Input shape: `(batch, T, H, W, channels)`; output shape: the same.
 
     Raises:
-        ValueError: An unknown policy, or `sync` on another backend than TensorFlow.
+        ValueError: An unknown policy, `sync` on another backend than TensorFlow, or another rank or axis.
     """
 
     def __init__(self, policy: str = "replica", momentum: float = 0.9, epsilon: float = 1e-5, **kwargs: Any) -> None:
@@ -100,8 +100,21 @@ class BatchNorm(keras.layers.BatchNormalization):
                 "The batch-norm policy 'sync' needs the TensorFlow backend. "
                 f"Received: {keras.backend.backend()}. Use bn='replica' or bn='frozen'."
             )
+        for key, value in (("axis", -1), ("center", True), ("scale", True), ("renorm", False)):
+            if kwargs.get(key, value) != value:
+                raise ValueError(
+                    "BatchNorm normalises the last axis and scales with gamma and beta. "
+                    f"Received: {key}={kwargs[key]!r}. Use keras.layers.BatchNormalization for that."
+                )
         super().__init__(momentum=momentum, epsilon=epsilon, synchronized=policy == "sync", **kwargs)
         self.policy = policy
+
+    def build(self, input_shape: Sequence[int | None]) -> None:
+        if len(input_shape) != 5:
+            raise ValueError(
+                f"BatchNorm takes tensors of shape (batch, T, H, W, channels). Received: shape {tuple(input_shape)}."
+            )
+        super().build(input_shape)
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         learning = bool(training) and self.trainable and self.policy != "frozen"

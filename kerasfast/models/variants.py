@@ -50,6 +50,7 @@ class Variant:
         alpha: Fast frames for each Slow frame.
         beta: Fast channels for each Slow channel; a Fast layer has ceil(beta * C) channels.
         stem_channels: Slow channels after the stem.
+        stem_size: Height and width of the stem's kernel, in pixels.
         stage_channels: Slow channels after res2, res3, ...
         bottleneck_ratio: Channels of a block's output for each of its inner channels.
         spatial_strides: Spatial stride of each stage's first block.
@@ -76,6 +77,7 @@ class Variant:
     alpha: int = 4
     beta: float = 1 / 8
     stem_channels: int = 64
+    stem_size: int = 7
     stage_channels: tuple[int, ...] = (256, 512, 1024, 2048)
     bottleneck_ratio: int = 4
     spatial_strides: tuple[int, ...] = (1, 2, 2, 2)
@@ -107,17 +109,34 @@ class Variant:
                 raise ValueError(
                     f"Variant.{field} must be one of {', '.join(allowed)}. Received: {getattr(self, field)!r}."
                 )
-        if self.slow and self.fast and self.clip.frames % self.alpha:
-            raise ValueError(
-                "The frames of a clip must be a multiple of alpha. "
-                f"Received: frames={self.clip.frames}, alpha={self.alpha}."
-            )
+        if self.slow and self.fast:
+            if self.alpha < 1 or self.clip.frames % self.alpha:
+                raise ValueError(
+                    "The frames of a clip must be a multiple of alpha. "
+                    f"Received: frames={self.clip.frames}, alpha={self.alpha}."
+                )
+            if self.lateral_kernel % 2 == 0:
+                raise ValueError(
+                    "lateral_kernel must be odd, so that a window has a middle frame. "
+                    f"Received: {self.lateral_kernel}. Use {self.lateral_kernel + 1}."
+                )
         stages = len(self.stage_channels)
+        for field in ("spatial_strides", "spatial_dilations"):
+            if len(getattr(self, field)) != stages:
+                raise ValueError(
+                    f"Variant.{field} needs one entry for each of stage_channels. "
+                    f"Received: {getattr(self, field)} for {stages} stages."
+                )
         for pathway in filter(None, (self.slow, self.fast)):
             if len(pathway.depths) != stages or len(pathway.temporal_kernels) != stages:
                 raise ValueError(
                     "depths and temporal_kernels need one entry for each of stage_channels. "
                     f"Received: {len(pathway.depths)} and {len(pathway.temporal_kernels)} for {stages} stages."
+                )
+            if len(pathway.temporal_blocks) < stages:
+                raise ValueError(
+                    "temporal_blocks needs an entry, a number of blocks or None, for each of stage_channels. "
+                    f"Received: {pathway.temporal_blocks} for {stages} stages."
                 )
 
     @property
@@ -167,9 +186,9 @@ def _fast(depths: tuple[int, ...], **fields: Any) -> Pathway:
 _NANO: dict[str, Any] = {
     "alpha": 8,
     "beta": 1 / 4,
-    "stem_channels": 16,
-    "stage_channels": (32, 64, 128),
-    "bottleneck_ratio": 2,
+    "stem_channels": 32,
+    "stem_size": 5,  # the Fast stem sees every frame at full size: 7x7 would double the time of a training step
+    "stage_channels": (64, 128, 256),
     "spatial_strides": (1, 2, 2),
     "spatial_dilations": (1, 1, 1),
     "crop_size": 64,
@@ -218,11 +237,20 @@ def variant(name: str, **overrides: Any) -> Variant:
         raise ValueError(
             f"There is no architecture {name!r}.{nearest(name, VARIANTS)} All names: {', '.join(VARIANTS)}."
         )
+    return override(VARIANTS[name], **overrides)
+
+
+def override(row: Variant, **overrides: Any) -> Variant:
+    """A row with fields replaced.
+
+    Raises:
+        ValueError: There is no such field; the message names the nearest.
+    """
     fields = [field.name for field in dataclasses.fields(Variant)]
     for key in overrides:
         if key not in fields:
             raise ValueError(f"A variant has no field {key!r}.{nearest(key, fields)} Fields: {', '.join(fields)}.")
-    return dataclasses.replace(VARIANTS[name], **overrides)
+    return dataclasses.replace(row, **overrides)
 
 
 def nearest(name: str, names: Any) -> str:

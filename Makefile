@@ -1,0 +1,44 @@
+# `make demo` and `make test` are all a newcomer needs; both make .venv on first use and reuse it afterwards.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+.PHONY: demo test parity slow lint benchmark clean
+
+demo: $(VENV)/.installed
+	$(BIN)/kerasfast demo out/demo $(if $(SMOKE),--smoke)
+
+test: $(VENV)/.installed
+	$(BIN)/python -m pytest -q -m "not slow and not parity"
+
+# The networks against PyTorchVideo, on random weights.
+parity: $(VENV)/.installed-parity
+	$(BIN)/python -m pytest -q -m parity tests/parity
+
+# Large variants and long runs, which `make test` leaves out.
+slow: $(VENV)/.installed
+	$(BIN)/python -m pytest -q -m slow
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+# benchmarks/miniature.json: SlowFast, Slow and Fast alone at equal training.
+benchmark: $(VENV)/.installed
+	$(BIN)/python tools/bench_miniature.py
+
+$(VENV)/.installed: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+$(VENV)/.installed-parity: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet torch==2.13.0
+	$(BIN)/python -m pip install --quiet --editable '.[parity]'
+	touch $@
+
+clean:
+	rm -rf out dist build .pytest_cache .ruff_cache

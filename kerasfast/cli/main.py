@@ -1,0 +1,35 @@
+"""Entry point of the `kerasfast` command."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from kerasfast.cli import demo, predict, records, serving, training, zoo
+from kerasfast.cli.console import err, sub_app
+
+app = sub_app("SlowFast video networks for Keras: load, train, evaluate and serve.")
+app.command("demo", epilog=demo.EXAMPLE)(demo.demo)
+app.command("list", epilog=zoo.LIST_EXAMPLE)(zoo.list_)
+app.command("info", epilog=zoo.INFO_EXAMPLE)(zoo.info)
+app.command("predict", epilog=predict.EXAMPLE)(predict.predict)
+app.add_typer(records.app, name="records")
+app.command("train", epilog=training.TRAIN_EXAMPLE)(training.train)
+app.command("evaluate", epilog=training.EVALUATE_EXAMPLE)(training.evaluate)
+app.command("export", epilog=serving.EXAMPLE)(serving.export)
+
+
+def main() -> None:
+    """Run the command line: exit code 0, or 2 with one sentence where the input is bad."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow greets on standard error otherwise
+    try:
+        app(prog_name="kerasfast")
+    except (ValueError, OSError) as error:
+        if os.environ.get("KERASFAST_TRACEBACK"):
+            raise
+        err.print("error:", " ".join(str(error).split()), style="red", markup=False, soft_wrap=True)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()
