@@ -16,7 +16,10 @@ def relu(x: Any, *, name: str, options: LayerOptions) -> Any:
 
 
 def stem(x: Any, channels: int, temporal_kernel: int, size: int, *, name: str, options: LayerOptions) -> Any:
-    """Convolution of `size` x `size` pixels and 3x3 max pooling, each with spatial stride 2: `(B, T, H, W, 3)` to `(B, T, H/4, W/4, C)`."""
+    """Convolution of `size` x `size` pixels, then 3x3 max pooling, each with spatial stride 2.
+
+    `(batch, T, H, W, 3)` to `(batch, T, H / 4, W / 4, channels)`.
+    """
     x = conv(x, channels, (temporal_kernel, size, size), strides=(1, 2, 2), name=f"{name}_conv", options=options)
     x = batch_norm(x, name=f"{name}_bn", options=options)
     x = relu(x, name=f"{name}_relu", options=options)
