@@ -1,1 +1,39 @@
+"""Videos, annotations and records; each public name loads its module on first use."""
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kerasfast.data.annotations import read_charades_csv as read_charades_csv
+    from kerasfast.data.clips import ClipSpec as ClipSpec
+    from kerasfast.data.errors import DataError as DataError
+    from kerasfast.data.labels import LabelSpace as LabelSpace
+    from kerasfast.data.labels import read_charades_classes as read_charades_classes
+    from kerasfast.data.pipeline import testing_views as testing_views
+    from kerasfast.data.pipeline import training_clips as training_clips
+    from kerasfast.data.pipeline import video_labels as video_labels
+    from kerasfast.data.records import build_records as build_records
+
+# Public name -> module that defines it.
+_MODULES = {
+    "ClipSpec": "clips",
+    "DataError": "errors",
+    "LabelSpace": "labels",
+    "build_records": "records",
+    "read_charades_classes": "labels",
+    "read_charades_csv": "annotations",
+    "testing_views": "pipeline",
+    "training_clips": "pipeline",
+    "video_labels": "pipeline",
+}
+__all__ = sorted(_MODULES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_MODULES})

@@ -119,12 +119,32 @@ class VideoClassifier(keras.Model):
         check_frames(getattr(frames, "shape", None), self.variant)
         return super().__call__(frames, *args, **kwargs)
 
+    # A traced function generalises over the shapes it has met, so that `__call__` may see no shape at all and wrong
+    # frames would reach an error deep in the graph; hence a look at the data before.
+    def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
+        check_frames(_shape_of(x), self.variant)
+        return super().fit(x, *args, **kwargs)
+
+    def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
+        check_frames(_shape_of(x), self.variant)
+        return super().evaluate(x, *args, **kwargs)
+
+    def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        check_frames(_shape_of(x), self.variant)
+        return super().predict(x, *args, **kwargs)
+
     def get_config(self) -> dict[str, Any]:
         return dict(self._config)
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> VideoClassifier:
         return cls(**{**config, "variant": Variant.from_dict(config["variant"])})
+
+
+def _shape_of(data: Any) -> Any:
+    """Shape of the frames in an array or a `tf.data.Dataset`; `None` where only iterating would tell."""
+    spec = getattr(data, "element_spec", data)
+    return getattr(spec[0] if isinstance(spec, tuple) else spec, "shape", None)
 
 
 def check_frames(shape: Any, variant: Variant) -> None:

@@ -1,0 +1,141 @@
+"""Checks the options of a build of records and settles what goes where, before any video is decoded."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kerasfast.data.annotations import VideoRow
+from kerasfast.data.errors import DataError
+from kerasfast.data.labels import LabelSpace
+from kerasfast.data.manifest import FORMAT, Options
+from kerasfast.data.record_layout import segments_needed
+from kerasfast.data.video import OpenVideo
+
+_SPLIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_]*")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A video to store: its number in the split, annotations and file."""
+
+    index: int
+    row: VideoRow
+    path: Path
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A build: how to store, which videos share shards, and a hash of all that the records depend on."""
+
+    options: Options
+    parts: list[list[Source]]
+    fingerprint: str
+
+
+def plan_build(
+    rows: Sequence[VideoRow],
+    videos: Mapping[str, str | Path],
+    labels: LabelSpace,
+    split: str,
+    workers: int,
+    skip_bad: bool,
+    rounds: int | None,
+    **options: Any,
+) -> Plan:
+    """Plans a build; the arguments are those of `build_records`.
+
+    Raises:
+        ValueError: An argument is out of its range.
+        DataError: The length of a video is needed, to know the number of rounds, and cannot be read.
+    """
+    settled = Options(rounds=1 if rounds is None else rounds, **options)
+    _check(settled, split, workers)
+    sources = _sources(rows, videos)
+    if settled.layout == "test":
+        # What does not matter to the layout must not tell equal records apart.
+        settled = replace(settled, rounds=1, segment_spans=1.0, seed=0)
+    else:
+        settled = replace(settled, clips=0)
+        if rounds is None:
+            settled = replace(settled, rounds=_rounds_needed(sources, settled, workers, skip_bad))
+    return Plan(settled, _parts(sources, settled), _fingerprint(settled, labels, sources))
+
+
+def _check(options: Options, split: str, workers: int) -> None:
+    strides = f"a divisor of clip.stride={options.clip.stride}"
+    stride_fits = options.stride >= 1 and options.clip.stride % options.stride == 0
+    spans_fit = 1 <= options.segment_spans < math.inf
+    rules = {
+        "split": (split, _SPLIT.fullmatch(split), "letters, digits and '_'"),
+        "layout": (options.layout, options.layout in ("train", "test"), "'train' or 'test'"),
+        "short_side": (options.short_side, options.short_side >= 16, "at least 16 pixels"),
+        "quality": (options.quality, 1 <= options.quality <= 100, "in 1 .. 100"),
+        "stride": (options.stride, stride_fits, strides),
+        "segment_spans": (options.segment_spans, spans_fit, "at least 1 (and rounds=1 stores whole videos)"),
+        "rounds": (options.rounds, options.rounds >= 1, "at least 1"),
+        "clips": (options.clips, options.clips >= 1, "at least 1"),
+        "part_videos": (options.part_videos, options.part_videos >= 1, "at least 1"),
+        "workers": (workers, workers >= 1, "at least 1"),
+        "seed": (options.seed, options.seed >= 0, "0 or more"),
+    }
+    for name, (value, right, rule) in rules.items():
+        if not right:
+            raise ValueError(f"{name} must be {rule}. Received: {name}={value!r}.")
+
+
+def _sources(rows: Sequence[VideoRow], videos: Mapping[str, str | Path]) -> list[Source]:
+    if not rows:
+        raise ValueError("annotations must hold at least one video. Received none.")
+    missing = [row.id for row in rows if row.id not in videos]
+    if missing:
+        raise ValueError(
+            f"videos must have a file for every row. Received none for {len(missing)} rows, the first is "
+            f"{missing[0]!r}. Use find_videos(rows, folder)."
+        )
+    return [Source(index, row, Path(videos[row.id])) for index, row in enumerate(rows)]
+
+
+def _rounds_needed(sources: Sequence[Source], options: Options, workers: int, skip_bad: bool) -> int:
+    """Segments of the longest video, by the headers of the files."""
+
+    def needed(source: Source) -> int:
+        try:
+            with OpenVideo(source.path, threads=1) as video:
+                length = video.announced_length(options.clip.fps)
+        except DataError:
+            if not skip_bad:
+                raise
+            return 1
+        return segments_needed(length, options.clip, options.segment_spans)
+
+    with ThreadPoolExecutor(workers) as pool:
+        return max(pool.map(needed, sources))
+
+
+def _parts(sources: Sequence[Source], options: Options) -> list[list[Source]]:
+    """Groups of videos that share shards; training videos in a seeded order, so that neighbours differ."""
+    ordered = list(sources)
+    if options.layout == "train":
+        order = np.random.default_rng(options.seed).permutation(len(ordered))
+        ordered = [ordered[k] for k in order]
+    return [ordered[k : k + options.part_videos] for k in range(0, len(ordered), options.part_videos)]
+
+
+def _fingerprint(options: Options, labels: LabelSpace, sources: Sequence[Source]) -> str:
+    """A hash of everything that the records depend on; of the video files only name and size."""
+    inputs = [
+        [asdict(source.row), source.path.name, source.path.stat().st_size if source.path.exists() else None]
+        for source in sources
+    ]
+    text = json.dumps([FORMAT, asdict(options), labels.to_dict(), inputs])
+    return hashlib.sha256(text.encode()).hexdigest()

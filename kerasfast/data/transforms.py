@@ -1,0 +1,122 @@
+"""Scale, crop and flip for clips; every function works eagerly and inside `tf.data`.
+
+Scaling is bilinear with half-pixel centres and without antialiasing: torch's `align_corners=False`, which
+PySlowFast uses. A training crop is cut from the stored frames on whole pixels before it is scaled, so a clip
+differs from "scale, then crop" by less than a pixel of the stored frames; test views are scaled first, as
+there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+CROPS = 3  # left, centre, right of a landscape frame; top, centre, bottom of a portrait one
+
+
+def jittered_short_side(uniform: tf.Tensor, short_side: tuple[int, int]) -> tf.Tensor:
+    """A shorter side drawn inverse-uniformly: round(1 / U(1/max, 1/min)).
+
+    Args:
+        uniform: float32 scalar in [0, 1).
+        short_side: Smallest and largest, in pixels.
+
+    Returns:
+        int32 scalar.
+    """
+    low, high = 1 / short_side[1], 1 / short_side[0]
+    return tf.cast(tf.round(1 / (low + uniform * (high - low))), tf.int32)
+
+
+def random_box(
+    uniforms: Sequence[tf.Tensor], height: tf.Tensor, width: tf.Tensor, short_side: tf.Tensor, crop_size: int
+) -> tf.Tensor:
+    """Where a square training crop lies in the unscaled frame.
+
+    Args:
+        uniforms: Two float32 scalars in [0, 1), for the vertical and the horizontal position.
+        height: int32 scalar, pixels of the frame.
+        width: int32 scalar, pixels of the frame.
+        short_side: int32 scalar, the shorter side after scaling; at least `crop_size`.
+        crop_size: Side of the crop after scaling.
+
+    Returns:
+        int32 `(4,)`: top, left, height, width.
+    """
+    shorter = tf.minimum(height, width)
+    # Whole-number rounding of crop_size * shorter / short_side.
+    side = tf.clip_by_value((2 * crop_size * shorter + short_side) // (2 * short_side), 1, shorter)
+    top = tf.cast(uniforms[0] * tf.cast(height - side + 1, tf.float32), tf.int32)
+    left = tf.cast(uniforms[1] * tf.cast(width - side + 1, tf.float32), tf.int32)
+    return tf.stack([tf.minimum(top, height - side), tf.minimum(left, width - side), side, side])
+
+
+def decode(jpegs: tf.Tensor, box: tf.Tensor | None = None) -> tf.Tensor:
+    """Decodes JPEG frames, or one box of them.
+
+    Args:
+        jpegs: string `(T,)`, T known; all of one size.
+        box: int32 `(4,)` (top, left, height, width), or None for whole frames.
+
+    Returns:
+        uint8 `(T, h, w, 3)`, RGB.
+    """
+    # One op a frame: the frames of a clip decode in parallel and without the loop of tf.map_fn.
+    frames = [
+        tf.io.decode_jpeg(jpeg, channels=3) if box is None else tf.image.decode_and_crop_jpeg(jpeg, box, channels=3)
+        for jpeg in tf.unstack(jpegs)
+    ]
+    return tf.stack(frames)
+
+
+def crop(frames: tf.Tensor, box: tf.Tensor) -> tf.Tensor:
+    """Cuts a box (top, left, height, width) from frames `(T, H, W, 3)`."""
+    return frames[:, box[0] : box[0] + box[2], box[1] : box[1] + box[3]]
+
+
+def resize(frames: tf.Tensor, height: int | tf.Tensor, width: int | tf.Tensor) -> tf.Tensor:
+    """Scales uint8 frames `(T, h, w, 3)` to uint8 `(T, height, width, 3)`."""
+    scaled = tf.image.resize(frames, (height, width), method="bilinear")
+    return tf.cast(tf.round(scaled), tf.uint8)
+
+
+def flip(frames: tf.Tensor, mirrored: tf.Tensor) -> tf.Tensor:
+    """Mirrors frames `(T, H, W, 3)` left to right where the bool scalar `mirrored` is true."""
+    return tf.cond(mirrored, lambda: tf.reverse(frames, axis=[2]), lambda: tf.identity(frames))
+
+
+def scale_short_side(frames: tf.Tensor, short_side: int) -> tf.Tensor:
+    """Scales frames to a shorter side; the other side is rounded down.
+
+    Args:
+        frames: uint8 `(T, H, W, 3)`.
+        short_side: Pixels of the shorter side.
+
+    Returns:
+        uint8 `(T, h, w, 3)` with min(h, w) = short_side.
+    """
+    height, width = tf.shape(frames)[1], tf.shape(frames)[2]
+    shorter = tf.minimum(height, width)
+    return resize(frames, height * short_side // shorter, width * short_side // shorter)
+
+
+def crop_position(frames: tf.Tensor, position: int | tf.Tensor, crop_size: int) -> tf.Tensor:
+    """One of three square crops along the longer side, offsets 0, ceil((side - crop_size) / 2), side - crop_size.
+
+    Args:
+        frames: `(T, H, W, 3)`, both sides at least `crop_size`.
+        position: 0 left or top, 1 centre, 2 right or bottom; the shorter side is always centred.
+        crop_size: Side of the crop in pixels.
+
+    Returns:
+        `(T, crop_size, crop_size, 3)`.
+    """
+    height, width = tf.shape(frames)[1], tf.shape(frames)[2]
+    room = tf.stack([height, width]) - crop_size
+    middle = (room + 1) // 2
+    along = tf.stack([tf.zeros_like(room), middle, room])[position]
+    longer = tf.stack([height > width, width >= height])
+    offset = tf.where(longer, along, middle)
+    cut = frames[:, offset[0] : offset[0] + crop_size, offset[1] : offset[1] + crop_size]
+    return tf.ensure_shape(cut, (frames.shape[0], crop_size, crop_size, 3))

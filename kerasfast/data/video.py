@@ -1,0 +1,336 @@
+"""Video files to frames and back; the one importer of the decoder (PyAV)."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from av.video.reformatter import VideoReformatter
+
+from kerasfast.data.clips import Resampler, as_rate
+from kerasfast.data.errors import DataError
+
+# A file may end a little before the count in its header (edit lists, a dropped last frame); more is a
+# truncated file.
+_MISSING_FRAMES = 2
+_MISSING_SHARE = 0.02
+# PyAV 17 starts threads for each small frame unless told otherwise: 140 instead of 80 us at 128x96.
+_SCALE_OPTIONS = {"threads": 1} if int(av.__version__.split(".")[0]) >= 17 else {}
+_FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".avi": "avi"}
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a video file says of itself.
+
+    Args:
+        width: Width in pixels as shown, after the file's rotation.
+        height: Height in pixels as shown.
+        fps: Average frame rate.
+        frames: Number of frames.
+        duration_seconds: Length of the video stream.
+    """
+
+    width: int
+    height: int
+    fps: float
+    frames: int
+    duration_seconds: float
+
+
+def probe(path: str | Path) -> VideoInfo:
+    """Reads the size, rate and length of a video from its header; decodes one frame.
+
+    Args:
+        path: The video file.
+
+    Raises:
+        DataError: The file is missing, is no video, or holds no picture.
+    """
+    with OpenVideo(path, threads=1) as video:
+        return video.info()
+
+
+def frames(
+    path: str | Path, fps: float | None = None, short_side: int | None = None, threads: int = 0
+) -> Iterator[np.ndarray]:
+    """The frames of a video, one after the other, in constant memory.
+
+    Args:
+        path: The video file.
+        fps: Constant rate to bring the frames to (each shows the nearest frame of the file, a tie goes to the
+            earlier); by default every frame of the file as it is.
+        short_side: Scale the frames so that the shorter side has this many pixels, the other side rounded down;
+            by default the size of the file.
+        threads: Threads of the decoder, 0 for as many as there are cores.
+
+    Yields:
+        uint8 `(H, W, 3)`, RGB, turned as the file's rotation says. The same array comes again where a frame
+        repeats: do not write into it.
+
+    Raises:
+        DataError: The file is missing, truncated or no video; names the file.
+    """
+    with OpenVideo(path, threads) as video:
+        for _, frame in video.frames(fps, short_side):
+            yield frame
+
+
+def read_video(
+    path: str | Path, fps: float | None = None, short_side: int | None = None, max_frames: int | None = None
+) -> np.ndarray:
+    """The frames of a video in one array; for long videos use `frames`.
+
+    Args:
+        path: The video file.
+        fps: As in `frames`.
+        short_side: As in `frames`.
+        max_frames: Stop after so many frames.
+
+    Returns:
+        uint8 `(T, H, W, 3)`, RGB.
+
+    Raises:
+        DataError: The file is missing, truncated or no video; names the file.
+    """
+    return np.stack(list(itertools.islice(frames(path, fps, short_side), max_frames)))
+
+
+class OpenVideo:
+    """A video file for one pass; a context manager.
+
+    Args:
+        path: The video file.
+        threads: Threads of the decoder, 0 for as many as there are cores.
+
+    Raises:
+        DataError: The file is missing or is no video.
+    """
+
+    def __init__(self, path: str | Path, threads: int = 0) -> None:
+        self.path = Path(path)
+        self.length = 0  # frames so far; after the pass the frames of the video
+        self.size = (0, 0)  # (height, width) of the frames, once the first has come
+        self._container, self._stream = _open(self.path)
+        self._stream.thread_type = "AUTO"
+        self._stream.codec_context.thread_count = threads
+
+    def __enter__(self) -> OpenVideo:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._container.close()
+
+    def announced_length(self, fps: float) -> int:
+        """Frames at `fps` by the header of the file, at least 1; the pass may find another number."""
+        return max(round(self._announced_seconds() * as_rate(fps)), 1)
+
+    def info(self) -> VideoInfo:
+        """What the header says; takes the pass to look at the first frame."""
+        first = next(self._decode(), None)
+        if first is None:
+            raise self._no_picture()
+        height, width = first[0].height, first[0].width
+        if _quarter_turns(first[0]) % 2:
+            height, width = width, height
+        seconds, rate = self._announced_seconds(), self._rate()
+        count = self._stream.frames or round(seconds * rate)
+        return VideoInfo(width, height, float(rate), count, float(seconds))
+
+    def frames(
+        self,
+        fps: float | None = None,
+        short_side: int | None = None,
+        wanted: Callable[[int], bool] | None = None,
+        enlarge: bool = True,
+    ) -> Iterator[tuple[int, np.ndarray]]:
+        """The pass: (index, frame) at `fps`.
+
+        Args:
+            fps: As in the function `frames`.
+            short_side: As in the function `frames`.
+            wanted: Which indices to yield; the others are decoded but not scaled or copied.
+            enlarge: Whether a smaller video is scaled up to `short_side`.
+
+        Raises:
+            DataError: The file is truncated or damaged.
+        """
+        if short_side is not None and short_side < 1:
+            raise ValueError(f"short_side must be positive. Received: short_side={short_side!r}.")
+        scaler = VideoReformatter()  # one for the video: a new one sets up its filter again for each frame
+        for frame, repeats in self._repeats(fps):
+            picture = None
+            for index in range(self.length, self.length + repeats):
+                if wanted is None or wanted(index):
+                    if picture is None:
+                        picture = _picture(frame, scaler, short_side, enlarge)
+                        self.size = picture.shape[:2]
+                    yield index, picture
+            self.length += repeats
+
+    def _repeats(self, fps: float | None) -> Iterator[tuple[av.VideoFrame, int]]:
+        """Every frame of the file with the number of times it is shown at `fps`."""
+        if fps is None:
+            for frame, _ in self._decode():
+                yield frame, 1
+            return
+        time_base = self._stream.time_base
+        resampler = Resampler(fps, time_base)
+        previous, tick = None, 0
+        for frame, tick in self._decode():
+            repeats = resampler.push(tick)
+            if previous is not None:
+                yield previous, repeats
+            previous = frame
+        if previous is not None:
+            # The last frame lasts as long as the file says, or one frame of the average rate.
+            shown = previous.duration or round(1 / self._rate() / time_base)
+            yield previous, resampler.finish(tick + shown)
+
+    def _decode(self) -> Iterator[tuple[av.VideoFrame, int]]:
+        """Every frame of the file with its time in ticks after the first."""
+        step = max(round(1 / self._rate() / self._stream.time_base), 1)
+        # AVI stores no presentation times: those of B-frames come out of order.
+        timed = self._container.format.name != "avi"
+        count, first, tick = 0, None, 0
+        try:
+            for frame in self._container.decode(self._stream):
+                if frame.is_corrupt:
+                    raise DataError(
+                        f"{self.path}: frame {count} is damaged. Copy or download the video again, or leave it out."
+                    )
+                if first is None:
+                    first = frame.pts
+                elif timed and None not in (frame.pts, first) and frame.pts - first > tick:
+                    tick = frame.pts - first
+                else:
+                    tick += step
+                yield frame, tick
+                count += 1
+        except (av.FFmpegError, OSError) as error:
+            raise DataError(
+                f"{self.path}: cannot be decoded after {count} frames ({error.strerror}): truncated or damaged. "
+                "Copy or download it again."
+            ) from error
+        if not count:
+            raise self._no_picture()
+        announced = self._stream.frames or round(self._announced_seconds() * self._rate())
+        if count < announced - max(_MISSING_FRAMES, _MISSING_SHARE * announced):
+            raise DataError(
+                f"{self.path}: ends after {count} frames of the {announced} that its header announces: truncated. "
+                "Copy or download it again."
+            )
+
+    def _rate(self) -> Fraction:
+        # 25 frames a second is FFmpeg's own assumption for streams that do not say.
+        return Fraction(self._stream.average_rate or self._stream.guessed_rate or 25)
+
+    def _announced_seconds(self) -> Fraction:
+        """Length of the stream by its own header; the container's length may be that of the sound."""
+        if self._stream.duration:
+            return self._stream.duration * self._stream.time_base
+        if self._stream.frames:
+            return self._stream.frames / self._rate()
+        if self._container.duration and len(self._container.streams) == 1:
+            return Fraction(self._container.duration, av.time_base)
+        return Fraction(0)
+
+    def _no_picture(self) -> DataError:
+        return DataError(f"{self.path}: holds no picture. Copy or download the video again.")
+
+
+def scaled_size(width: int, height: int, short_side: int | None, enlarge: bool = True) -> tuple[int, int]:
+    """(width, height) with the shorter side scaled to `short_side` and the other rounded down."""
+    shorter = min(width, height)
+    if short_side is None or shorter == short_side or (shorter < short_side and not enlarge):
+        return width, height
+    return width * short_side // shorter, height * short_side // shorter
+
+
+def write_video(
+    path: str | Path, frames: Iterable[np.ndarray], fps: float, crf: int = 18, preset: str = "veryfast"
+) -> None:
+    """Writes an H.264 video (libx264, yuv420p); the same frames give the same bytes.
+
+    Args:
+        path: File to write: .mp4, .m4v, .mov, .mkv or .avi. It appears only once it is whole.
+        frames: uint8 `(H, W, 3)`, RGB, all of one size, both sides even.
+        fps: Frame rate.
+        crf: Quality of libx264, 0 (lossless) to 51.
+        preset: Speed of libx264, "ultrafast" to "veryslow".
+
+    Raises:
+        ValueError: No frame, or frames of another type, rank or size.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in _FORMATS:
+        raise ValueError(f"A video is written as {', '.join(_FORMATS)}. Received: {path.name!r}.")
+    partial = path.with_name(path.name + ".partial")
+    try:
+        with av.open(str(partial), "w", format=_FORMATS[path.suffix.lower()]) as container:
+            # One thread: the bytes must not depend on the number of cores.
+            options = {"crf": str(crf), "preset": preset, "threads": "1"}
+            stream = container.add_stream("libx264", rate=as_rate(fps), options=options)
+            stream.pix_fmt = "yuv420p"
+            shape = None
+            for frame in frames:
+                if shape is None:
+                    shape = _check_first(frame)
+                    stream.height, stream.width = shape[:2]
+                if frame.shape != shape or frame.dtype != np.uint8:
+                    raise ValueError(f"All frames must be uint8 {shape}. Received: {frame.dtype} {frame.shape}.")
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, "rgb24")))
+            if shape is None:
+                raise ValueError(f"A video needs at least one frame. Received none for {path}.")
+            container.mux(stream.encode())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _check_first(frame: np.ndarray) -> tuple[int, ...]:
+    if frame.ndim != 3 or frame.shape[2] != 3 or frame.shape[0] % 2 or frame.shape[1] % 2 or not frame.size:
+        raise ValueError(f"Frames must be (H, W, 3) with H and W even, as yuv420p needs. Received: {frame.shape}.")
+    return frame.shape
+
+
+def _open(path: Path) -> tuple[av.container.InputContainer, av.video.stream.VideoStream]:
+    if path.is_dir():
+        raise DataError(f"{path}: is a folder. Give a video file.")
+    if not path.exists():
+        raise DataError(f"{path}: no such file. Check the path of the video.")
+    if path.stat().st_size == 0:
+        raise DataError(f"{path}: is empty. Copy or download the video again.")
+    try:
+        container = av.open(str(path))
+    except (av.FFmpegError, OSError) as error:
+        raise DataError(
+            f"{path}: cannot be opened as a video ({error.strerror}): not a video file, or truncated. "
+            "Copy or download it again."
+        ) from error
+    for stream in container.streams.video:
+        # A cover picture of an audio file is a video stream too.
+        if not stream.disposition & stream.disposition.attached_pic:
+            return container, stream
+    kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
+    container.close()
+    raise DataError(f"{path}: holds no video stream (it holds {kinds}). Give a file with moving pictures.")
+
+
+def _picture(frame: av.VideoFrame, scaler: VideoReformatter, short_side: int | None, enlarge: bool) -> np.ndarray:
+    width, height = scaled_size(frame.width, frame.height, short_side, enlarge)
+    # Bilinear in libswscale averages over the covered pixels when it scales down.
+    scaled = scaler.reformat(frame, width, height, "rgb24", interpolation="BILINEAR", **_SCALE_OPTIONS)
+    turns = _quarter_turns(frame)
+    picture = scaled.to_ndarray()
+    return np.ascontiguousarray(np.rot90(picture, turns)) if turns else picture
+
+
+def _quarter_turns(frame: av.VideoFrame) -> int:
+    """Counter-clockwise quarter turns that show the frame upright."""
+    return round(frame.rotation / 90) % 4

@@ -1,0 +1,63 @@
+"""Batch norm folded into the convolutions that feed it."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+
+from kerasfast.models.layers import BatchNorm
+
+
+def fold_batch_norm(model: keras.Model) -> tuple[keras.Model, int]:
+    """A copy of a functional model for inference, with fewer passes over the features.
+
+    The copy is the model's own graph, layer by layer with the same names. In inference a batch norm scales and
+    shifts each channel; where a bias-free `Conv3D` feeds nothing but a `BatchNorm`, the copy's convolution carries
+    both in kernel and bias, and an identity stands for the batch norm. Other batch norms stay as they are.
+
+    Args:
+        model: A functional Keras model; it is left as it is.
+
+    Returns:
+        The copy, and how many batch norms it has lost.
+    """
+    norms = {layer.name: conv for layer in model.layers if (conv := _conv_before(layer, model)) is not None}
+    convs = {conv.name: name for name, conv in norms.items()}
+
+    def copy(layer: keras.layers.Layer) -> keras.layers.Layer:
+        if layer.name in norms:
+            return keras.layers.Identity(name=layer.name, dtype=layer.dtype_policy)
+        config = layer.get_config()
+        if layer.name in convs:
+            config["use_bias"] = True
+        return type(layer).from_config(config)
+
+    folded = keras.models.clone_model(model, clone_function=copy)
+    for layer in model.layers:
+        if layer.name in convs:
+            weights = _folded_weights(layer, model.get_layer(convs[layer.name]))
+        else:
+            weights = [] if layer.name in norms else layer.get_weights()
+        if weights:
+            folded.get_layer(layer.name).set_weights(weights)
+    return folded, len(norms)
+
+
+def _conv_before(layer: keras.layers.Layer, model: keras.Model) -> keras.layers.Conv3D | None:
+    """The convolution that a batch norm can be folded into, or `None`."""
+    if not isinstance(layer, BatchNorm):
+        return None
+    conv = layer.input._keras_history.operation
+    if not isinstance(conv, keras.layers.Conv3D) or conv.use_bias:
+        return None
+    is_output = any(conv.output is tensor for tensor in model.outputs)
+    return None if is_output or len(conv._outbound_nodes) != 1 else conv
+
+
+def _folded_weights(conv: keras.layers.Conv3D, norm: BatchNorm) -> list[np.ndarray]:
+    """Kernel and bias that do what `conv` and then `norm` do, computed in float64."""
+    norm_weights = {variable.name: variable.numpy().astype("float64") for variable in norm.variables}
+    scale = norm_weights["gamma"] / np.sqrt(norm_weights["moving_variance"] + norm.epsilon)
+    bias = norm_weights["beta"] - norm_weights["moving_mean"] * scale
+    kernel = conv.kernel.numpy() * scale  # output channels are the kernel's last axis
+    return [kernel.astype("float32"), bias.astype("float32")]

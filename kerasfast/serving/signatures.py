@@ -1,0 +1,98 @@
+"""What a served model answers to: the network as TensorFlow functions with checked inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from kerasfast.data.transforms import crop_position, decode, scale_short_side
+from kerasfast.models.classifier import SMALLEST_SIDE
+from kerasfast.models.variants import Variant
+
+CENTRE = 1  # of the three positions of `crop_position`
+
+
+def signatures(network: keras.Model, variant: Variant) -> dict[str, Any]:
+    """The traced functions of a SavedModel by name.
+
+    `serving_default` takes uint8 `frames` `(batch, T, H, W, 3)`; `jpeg_frames` takes string `frames` `(batch, T)`,
+    the JPEG files of the frames of each clip, all frames of a clip of one size. Each JPEG clip is scaled to a short
+    side of `variant.test_crop_size` and cropped to its centre, as in testing. Both answer with
+    `{head: float32 (batch, classes)}`, or with an `InvalidArgument` status where a request has no clip, another number
+    of frames or too small ones, or bytes that are no JPEG.
+
+    Args:
+        network: From float32 frames `(batch, T, H, W, 3)` to a dict of scores by head.
+        variant: The network's row: frames of a clip, and size of a testing crop.
+
+    Returns:
+        `tf.types.experimental.ConcreteFunction` by signature name.
+    """
+    functions = {
+        "serving_default": _pixels_signature(network, variant),
+        "jpeg_frames": _jpeg_signature(network, variant),
+    }
+    return {name: function.get_concrete_function() for name, function in functions.items()}
+
+
+def _pixels_signature(network: keras.Model, variant: Variant) -> Any:
+    # The frame count is left open here and checked in the graph: servers do not compare requests with the shapes
+    # of a signature, and a static count would let the graph optimiser drop the check.
+    spec = tf.TensorSpec((None, None, None, None, 3), tf.uint8, name="frames")
+
+    @tf.function(input_signature=[spec])
+    def serving_default(frames: tf.Tensor) -> dict[str, tf.Tensor]:
+        shape = tf.shape(frames)
+        fits = (shape[1] == variant.clip.frames) & (tf.minimum(shape[2], shape[3]) >= SMALLEST_SIDE) & (shape[0] > 0)
+        rule = (
+            f"{variant.name} takes uint8 frames of shape (batch, {variant.clip.frames}, H, W, 3), batch at least 1, "
+            f"H and W at least {SMALLEST_SIDE}, sampled with {_sampling(variant)}"
+        )
+        with tf.control_dependencies([_require(fits, rule, shape)]):
+            frames = tf.identity(frames)
+        return _scores(network, variant, frames)
+
+    return serving_default
+
+
+def _jpeg_signature(network: keras.Model, variant: Variant) -> Any:
+    spec = tf.TensorSpec((None, None), tf.string, name="frames")
+    view = tf.TensorSpec((variant.clip.frames, variant.test_crop_size, variant.test_crop_size, 3), tf.uint8)
+
+    @tf.function(input_signature=[spec])
+    def jpeg_frames(frames: tf.Tensor) -> dict[str, tf.Tensor]:
+        shape = tf.shape(frames)
+        rule = (
+            f"{variant.name} takes JPEG frames of shape (batch, {variant.clip.frames}), batch at least 1, "
+            f"sampled with {_sampling(variant)}"
+        )
+        fits = (shape[1] == variant.clip.frames) & (shape[0] > 0)
+        with tf.control_dependencies([_require(fits, rule, shape)]):
+            frames = tf.ensure_shape(tf.identity(frames), (None, variant.clip.frames))
+        clips = tf.map_fn(_centre_view(variant.test_crop_size), frames, fn_output_signature=view)
+        return _scores(network, variant, clips)
+
+    return jpeg_frames
+
+
+def _centre_view(size: int) -> Callable[[tf.Tensor], tf.Tensor]:
+    """From the JPEG frames of a clip to its centre crop, through the functions that make testing views."""
+    return lambda jpegs: crop_position(scale_short_side(decode(jpegs), size), CENTRE, size)
+
+
+def _scores(network: keras.Model, variant: Variant, frames: tf.Tensor) -> dict[str, tf.Tensor]:
+    frames = tf.ensure_shape(frames, (None, variant.clip.frames, None, None, 3))
+    return dict(network(tf.cast(frames, tf.float32), training=False))
+
+
+def _require(condition: tf.Tensor, rule: str, shape: tf.Tensor) -> tf.Operation:
+    """Ends the request with `rule` and the shape that was received, unless the condition holds."""
+    message = tf.strings.format(f"{rule}. Received: shape {{}}", shape, summarize=-1)
+    return tf.debugging.Assert(condition, [message])
+
+
+def _sampling(variant: Variant) -> str:
+    return f"stride {variant.clip.stride} at {variant.clip.fps:g} frames a second"

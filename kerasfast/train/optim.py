@@ -1,0 +1,184 @@
+"""Optimizers and learning-rate schedules as the published SlowFast recipes mean them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+# Names of batch norm's trainable variables; every published recipe sets their weight decay to 0
+# (PySlowFast: BN.WEIGHT_DECAY 0.0).
+BATCH_NORM_VARIABLES = ("gamma", "beta")
+
+
+@keras.saving.register_keras_serializable(package="kerasfast")
+class L2SGD(keras.optimizers.SGD):
+    """SGD whose weight decay is added to the gradient, before the momentum, as in Caffe2 and PyTorch.
+
+    `keras.optimizers.SGD(weight_decay=...)` shrinks the weights beside the momentum instead, which at
+    momentum 0.9 decays ten times less, so a published weight decay would not mean what it says.
+
+    Args:
+        learning_rate: A float or a schedule.
+        momentum: Momentum in [0, 1].
+        nesterov: Whether to look one step ahead.
+        weight_decay: Factor of the weights in the gradient; None or 0 for none.
+        spared: Variables whose name contains one of these get no weight decay.
+        **kwargs: As for `keras.optimizers.SGD`.
+    """
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.01,
+        momentum: float = 0.9,
+        nesterov: bool = True,
+        weight_decay: float | None = None,
+        spared: tuple[str, ...] = BATCH_NORM_VARIABLES,
+        name: str = "l2_sgd",
+        **kwargs,
+    ) -> None:
+        super().__init__(
+            learning_rate=learning_rate,
+            momentum=momentum,
+            nesterov=nesterov,
+            weight_decay=weight_decay or None,
+            name=name,
+            **kwargs,
+        )
+        self.spared = tuple(spared)
+        self.exclude_from_weight_decay(var_names=self.spared)
+
+    def _apply_weight_decay(self, variables) -> None:
+        """Nothing: the decay is part of the gradient."""
+
+    def update_step(self, gradient, variable, learning_rate) -> None:
+        """Update `variable` by `gradient` plus the weight decay."""
+        if self.weight_decay and self._use_weight_decay(variable):
+            gradient = ops.cast(gradient, variable.dtype) + self.weight_decay * variable
+        super().update_step(gradient, variable, learning_rate)
+
+    def get_config(self) -> dict:
+        """Return the arguments of `__init__`."""
+        return {**super().get_config(), "spared": self.spared}
+
+
+@keras.saving.register_keras_serializable(package="kerasfast")
+class LinearWarmup(keras.optimizers.schedules.LearningRateSchedule):
+    """A linear rise to what `after` gives at the last warm-up step, then `after` itself.
+
+    Keras has a warm-up in `CosineDecay` only.
+
+    Args:
+        after: Schedule that takes over, counted from step 0 of the training, not from the warm-up's end.
+        steps: Steps of the warm-up, positive.
+        start: Learning rate of step 0.
+    """
+
+    def __init__(
+        self,
+        after: keras.optimizers.schedules.LearningRateSchedule,
+        steps: int,
+        start: float = 0.0,
+        name: str = "linear_warmup",
+    ) -> None:
+        super().__init__()
+        if isinstance(after, dict):  # what get_config of a saved model gives
+            after = keras.saving.deserialize_keras_object(after)
+        if steps <= 0:
+            raise ValueError(f"LinearWarmup.steps must be positive. Received: steps={steps}.")
+        self.after, self.steps, self.start, self.name = after, steps, start, name
+
+    def __call__(self, step: Any) -> Any:
+        """Return the learning rate of `step`, a float32 scalar."""
+        step = ops.cast(step, "float32")
+        target: Any = ops.cast(self.after(self.steps), "float32")
+        rising = self.start + (target - self.start) * step / self.steps
+        return ops.where(step < self.steps, rising, ops.cast(self.after(step), "float32"))
+
+    def get_config(self) -> dict:
+        """Return the arguments of `__init__`."""
+        after = keras.saving.serialize_keras_object(self.after)
+        return {"after": after, "steps": self.steps, "start": self.start, "name": self.name}
+
+
+def schedule(
+    name: str,
+    learning_rate: float,
+    total_steps: int,
+    *,
+    warmup_steps: int = 0,
+    warmup_from: float = 0.0,
+    final_fraction: float = 0.0,
+    decay_steps: tuple[int, ...] = (),
+    decay_factor: float = 0.1,
+) -> float | keras.optimizers.schedules.LearningRateSchedule:
+    """Return the learning rate per step.
+
+    Args:
+        name: `"constant"`, `"cosine"` (half a period from the end of the warm-up to `total_steps`) or
+            `"step"` (times `decay_factor` at each of `decay_steps`).
+        learning_rate: Highest rate.
+        total_steps: Steps of the whole training, warm-up included.
+        warmup_steps: Steps of the linear rise from `warmup_from` to `learning_rate`.
+        warmup_from: Rate of step 0 of a warm-up.
+        final_fraction: Last rate of `"cosine"` as a fraction of `learning_rate`.
+        decay_steps: Rising steps at which `"step"` decays.
+        decay_factor: Factor of each decay.
+
+    Raises:
+        ValueError: An unknown name or a warm-up as long as the training.
+    """
+    schedules = keras.optimizers.schedules
+    if not 0 <= warmup_steps < total_steps:
+        raise ValueError(
+            f"The warm-up must be shorter than the training. Received: {warmup_steps} of {total_steps} "
+            "steps. Shorten the warm-up or train for more epochs."
+        )
+    if name == "cosine":
+        warmup = {"warmup_target": learning_rate, "warmup_steps": warmup_steps} if warmup_steps else {}
+        start = warmup_from if warmup_steps else learning_rate
+        return schedules.CosineDecay(start, total_steps - warmup_steps, alpha=final_fraction, **warmup)
+    if name == "step":
+        rates = [learning_rate * decay_factor**k for k in range(len(decay_steps) + 1)]
+        # Keras holds a value through its boundary, the recipes change at it.
+        plain = schedules.PiecewiseConstantDecay([step - 1 for step in decay_steps], rates)
+    elif name == "constant":
+        if not warmup_steps:
+            return learning_rate
+        plain = schedules.PiecewiseConstantDecay([0], [learning_rate, learning_rate])
+    else:
+        raise ValueError(f"schedule must be 'constant', 'cosine' or 'step'. Received: {name!r}.")
+    return LinearWarmup(plain, warmup_steps, warmup_from) if warmup_steps else plain
+
+
+def optimizer(
+    name: str,
+    learning_rate: Any,
+    *,
+    momentum: float = 0.9,
+    nesterov: bool = True,
+    weight_decay: float = 0.0,
+    clip_norm: float | None = None,
+) -> keras.optimizers.Optimizer:
+    """Make `"sgd"` (`L2SGD`) or `"adamw"`; neither decays batch norm.
+
+    Args:
+        name: Which.
+        learning_rate: A float or a schedule.
+        momentum: Momentum of SGD; AdamW keeps Keras' betas.
+        nesterov: For SGD.
+        weight_decay: Added to the gradient by SGD; shrinks the weights by `learning_rate * weight_decay`
+            in AdamW.
+        clip_norm: Largest norm of all gradients together; None for no clipping.
+
+    Raises:
+        ValueError: An unknown name.
+    """
+    if name == "sgd":
+        return L2SGD(learning_rate, momentum, nesterov, weight_decay, global_clipnorm=clip_norm)
+    if name == "adamw":
+        adamw = keras.optimizers.AdamW(learning_rate, weight_decay=weight_decay, global_clipnorm=clip_norm)
+        adamw.exclude_from_weight_decay(var_names=list(BATCH_NORM_VARIABLES))
+        return adamw
+    raise ValueError(f"optimizer must be 'sgd' or 'adamw'. Received: {name!r}.")

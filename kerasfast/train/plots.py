@@ -1,0 +1,147 @@
+"""Pictures of a run: training curves, and frames with true and predicted labels."""
+
+from __future__ import annotations
+
+import csv
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+# Okabe and Ito's palette, which colour-blind readers can tell apart.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+_TRUE, _FALSE = "#0072B2", "#BBBBBB"
+
+
+def curves(history: str | Path, path: str | Path) -> None:
+    """Draw the losses of each head, with validation dashed, and the learning rate over the epochs.
+
+    Args:
+        history: `history.csv` of a run.
+        path: PNG to write.
+
+    Raises:
+        ValueError: The history has no epoch.
+    """
+    with Path(history).open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    if not rows:
+        raise ValueError(f"{history}: the history must have at least one epoch. Received: none.")
+    columns = {key: np.array([float(row[key] or "nan") for row in rows]) for key in rows[0]}
+    epochs = columns["epoch"]
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=(3, 2))
+    heads = [key for key in columns if key.endswith("_loss") and not key.startswith("val_")]
+    marker = "o" if len(epochs) < 8 else None  # a line of one point is invisible
+    for colour, key in zip(_COLOURS, ["loss", *heads], strict=False):
+        name = "sum of the heads" if key == "loss" and heads else key.removesuffix("_loss")
+        left.plot(epochs, columns[key], color=colour, marker=marker, label=name)
+        if f"val_{key}" in columns:
+            left.plot(epochs, columns[f"val_{key}"], "--", color=colour, marker=marker, label=f"{name}, validation")
+    left.set(xlabel="epoch", ylabel="loss", title="Loss", yscale="log")
+    left.yaxis.set_major_formatter("{x:g}")
+    left.yaxis.set_minor_formatter("{x:g}")
+    left.legend(frameon=False)
+    right.plot(epochs, columns["learning_rate"], color="black", marker=marker)
+    right.set(xlabel="epoch", title="Learning rate at the end of the epoch", ylim=(0, None))
+    for axes in (left, right):
+        axes.grid(alpha=0.3)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+    figure.savefig(path, dpi=120)
+
+
+def predictions(
+    frames: Sequence[np.ndarray],
+    labels: np.ndarray,
+    scores: np.ndarray,
+    names: Sequence[str],
+    path: str | Path,
+    *,
+    titles: Sequence[str] | None = None,
+    top: int = 6,
+    title: str = "",
+) -> None:
+    """Draw one row a video: frames in time order, then the highest scores with the true classes in colour.
+
+    A true class below the `top` highest scores is drawn too, with its rank, so that misses show.
+
+    Args:
+        frames: A uint8 `(n, H, W, 3)` per video.
+        labels: `(videos, classes)`, 0 or 1.
+        scores: `(videos, classes)` probabilities.
+        names: Class names.
+        path: PNG to write.
+        titles: A line above each row, such as the video's id.
+        top: Scores to draw per video.
+        title: Heading of the picture.
+
+    Raises:
+        ValueError: The arguments do not have the same number of videos or classes.
+    """
+    videos = len(frames)
+    if not videos or labels.shape != (videos, len(names)) or scores.shape != labels.shape:
+        raise ValueError(
+            "frames, labels, scores and names must agree. Received: "
+            f"{videos} videos, labels {labels.shape}, scores {scores.shape}, {len(names)} names."
+        )
+    bars = [_shown(labels[i], scores[i], top) for i in range(videos)]
+    heights = [max(1.6, 0.26 * len(shown) + 0.75) for shown in bars]
+    figure = Figure(figsize=(12, sum(heights) + 0.7), layout="constrained")
+    grid = figure.add_gridspec(videos, 2, width_ratios=(6.4, 3), height_ratios=heights)
+    for i in range(videos):
+        strip = figure.add_subplot(grid[i, 0])
+        strip.imshow(_mosaic(frames[i]))
+        strip.set_axis_off()
+        strip.set_anchor("NW")
+        strip.set_title(titles[i] if titles else f"video {i}", loc="left", fontsize=10)
+        axes = figure.add_subplot(grid[i, 1])
+        _bars(axes, bars[i], labels[i], scores[i], names)
+    handles = [_patch(_TRUE, "true"), _patch(_FALSE, "not annotated")]
+    figure.legend(handles=handles, loc="outside upper right", ncols=2, frameon=False)
+    figure.suptitle(title or "Highest scores, and true classes that rank lower (# is the rank)", x=0.01, ha="left")
+    figure.savefig(path, dpi=110)
+
+
+def _shown(labels: np.ndarray, scores: np.ndarray, top: int) -> list[tuple[int, int]]:
+    """(class, rank from 1) of the `top` highest scores and of every true class below them."""
+    order = np.argsort(-scores, kind="stable")
+    return [(int(c), rank) for rank, c in enumerate(order, 1) if rank <= top or labels[c]]
+
+
+def _bars(axes, shown, labels: np.ndarray, scores: np.ndarray, names: Sequence[str]) -> None:
+    places = np.arange(len(shown))
+    values = [float(scores[c]) for c, _ in shown]
+    axes.barh(places, values, color=[_TRUE if labels[c] else _FALSE for c, _ in shown], height=0.7)
+    axes.set_yticks(places, [textwrap.shorten(str(names[c]), 34, placeholder="...") for c, _ in shown], fontsize=8)
+    for (c, _), text in zip(shown, axes.get_yticklabels(), strict=True):
+        text.set_color(_TRUE if labels[c] else "black")
+        text.set_fontweight("bold" if labels[c] else "normal")
+    for place, value, (_, rank) in zip(places, values, shown, strict=True):
+        note = f"{value:.2f}" if rank == place + 1 else f"{value:.2f}  #{rank}"
+        axes.text(value + 0.02, place, note, va="center", fontsize=8)
+    axes.invert_yaxis()
+    axes.set(xlim=(0, 1.25), xticks=[0, 0.5, 1])
+    axes.tick_params(axis="x", labelsize=8)
+    axes.tick_params(axis="y", length=0)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+
+
+def _mosaic(frames: np.ndarray, gap: int = 3) -> np.ndarray:
+    """Frames on white, in one row up to six and else in two, read like text."""
+    n, height, width, _ = frames.shape
+    rows = 1 if n <= 6 else 2
+    columns = -(-n // rows)
+    picture = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), 255, np.uint8)
+    for i, frame in enumerate(frames):
+        top, left = i // columns * (height + gap), i % columns * (width + gap)
+        picture[top : top + height, left : left + width] = frame
+    return picture
+
+
+def _patch(colour: str, label: str):
+    from matplotlib.patches import Patch
+
+    return Patch(color=colour, label=label)

@@ -1,0 +1,164 @@
+"""Recipes: training runs as TOML files. `kerasfast.recipes` is this module."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kerasfast.models.variants import nearest
+from kerasfast.train.recipe_sections import Data, Evaluation, Model, Optimizer, Schedule, Training
+from kerasfast.train.toml_tables import dump, from_table, merged, read_toml, to_table
+
+if TYPE_CHECKING:
+    import keras
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A training run: what to build, on which clips, how to optimise, how to test.
+
+    Args:
+        model: Architecture, heads and what to start from.
+        schedule: Learning rate.
+        training: Length, batch and seed.
+        data: How clips are cut.
+        optimizer: Optimizer and loss.
+        evaluation: Protocol of the test.
+        smoke: Tables like the above with what `smoked` replaces, for a run of seconds.
+        name: The file's name without `.toml` where the file does not say.
+    """
+
+    model: Model
+    schedule: Schedule
+    training: Training
+    data: Data = field(default_factory=Data)
+    optimizer: Optimizer = field(default_factory=Optimizer)
+    evaluation: Evaluation = field(default_factory=Evaluation)
+    smoke: dict[str, Any] = field(default_factory=dict)
+    name: str = ""
+
+    def override(self, **tables: Mapping[str, Any]) -> Recipe:
+        """Return the recipe with some keys replaced.
+
+        >>> recipe.override(training={"epochs": 3}, schedule={"learning_rate": 0.1})
+
+        Raises:
+            ValueError: As `load`.
+        """
+        return from_table(Recipe, merged(to_table(self), tables), f"recipe {self.name!r}")
+
+    def smoked(self) -> Recipe:
+        """Return the recipe as its `[smoke]` tables shorten it."""
+        return replace(self.override(**self.smoke), smoke={})
+
+    def to_toml(self) -> str:
+        """Return text that `load` reads back to an equal recipe."""
+        table = to_table(self)
+        return dump({"name": table.pop("name"), **table})
+
+    def compile_args(self, *, steps_per_epoch: int) -> dict[str, Any]:
+        """Return the keyword arguments of `Model.compile`: `optimizer`, `loss` and `jit_compile`.
+
+        Args:
+            steps_per_epoch: Batches of an epoch; the schedule counts in steps.
+        """
+        from kerasfast.train import losses, optim
+
+        if self.training.steps_per_epoch is not None:
+            steps_per_epoch = min(steps_per_epoch, self.training.steps_per_epoch)
+        rate = self.schedule
+        warmup = rate.warmup_steps or round(rate.warmup_epochs * steps_per_epoch)
+        schedule = optim.schedule(
+            rate.name,
+            rate.learning_rate,
+            self.training.epochs * steps_per_epoch,
+            warmup_steps=warmup,
+            warmup_from=rate.warmup_from,
+            final_fraction=rate.final_fraction,
+            decay_steps=tuple(round(epoch * steps_per_epoch) for epoch in rate.decay_epochs),
+            decay_factor=rate.decay_factor,
+        )
+        optimizer = optim.optimizer(
+            self.optimizer.name,
+            schedule,
+            momentum=self.optimizer.momentum,
+            nesterov=self.optimizer.nesterov,
+            weight_decay=self.optimizer.weight_decay,
+            clip_norm=self.optimizer.clip_norm,
+        )
+        loss = losses.head_losses(self.model.activations, self.optimizer.loss)
+        return {"optimizer": optimizer, "loss": loss, "jit_compile": _jit_compile()}
+
+    def evaluation_args(self) -> dict[str, Any]:
+        """Keyword arguments of `kerasfast.evaluate` for the recipe's protocol."""
+        return asdict(self.evaluation)
+
+    def callbacks(self, run_folder: str | Path) -> builtins.list[keras.callbacks.Callback]:
+        """Return callbacks of `Model.fit` that write `history.csv` and `best.weights.h5` into a folder.
+
+        `best.weights.h5` holds the weights of the lowest validation loss, or the last ones where `fit` gets
+        no `validation_data`. A loss that is NaN or infinite raises `TrainingDivergedError`.
+        """
+        from kerasfast.train.callbacks import BestWeights, HistoryFile, StopOnNaN
+
+        folder = Path(run_folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        return [StopOnNaN(), HistoryFile(folder / "history.csv"), BestWeights(folder / "best.weights.h5")]
+
+
+def load(name_or_path: str | Path) -> Recipe:
+    """Read a recipe by its name or from a file.
+
+    Args:
+        name_or_path: A name of `list()`, or the path of a TOML file.
+
+    Raises:
+        ValueError: No such recipe (the nearest name is suggested), text that is not TOML, an unknown key, a
+            wrong type or value; the message names file and key.
+    """
+    path = Path(name_or_path)
+    if path.suffix != ".toml":
+        names = list()
+        if str(name_or_path) not in names:
+            raise ValueError(
+                f"There is no recipe {str(name_or_path)!r}.{nearest(str(name_or_path), names)} "
+                f"Give the path of a .toml file or one of: {', '.join(names)}."
+            )
+        path = _folder() / f"{name_or_path}.toml"
+    if not path.is_file():
+        raise ValueError(f"There is no recipe file {path}. kerasfast.recipes.list() has those with names.")
+    recipe = from_table(Recipe, {"name": path.stem, **read_toml(path)}, str(path))
+    if recipe.smoke:  # a typo in [smoke] shows now, not in the first smoke run
+        unknown = [key for key in recipe.smoke if key in ("smoke", "name")]
+        if unknown:
+            raise ValueError(f"{path}: [smoke] cannot replace {unknown[0]!r}.")
+        from_table(Recipe, merged(to_table(recipe), recipe.smoke), f"{path}: with [smoke]")
+    return recipe
+
+
+def list() -> builtins.list[str]:
+    """Return the names of the recipes that come with kerasfast."""
+    return sorted(path.stem for path in _folder().glob("*.toml"))
+
+
+def _folder() -> Path:
+    from kerasfast._data_folders import recipes_dir
+
+    return recipes_dir()
+
+
+def _jit_compile() -> bool | str:
+    """XLA is four times slower on a CPU (1.65 s instead of 0.36 s a view) and hangs under several replicas
+    (keras issue 20763); elsewhere Keras decides.
+    """
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        return "auto"
+    import tensorflow as tf
+
+    several = tf.distribute.get_strategy().num_replicas_in_sync > 1
+    return False if several or not tf.config.list_physical_devices("GPU") else "auto"

@@ -1,0 +1,77 @@
+"""From scores of single views to scores of videos, in memory that does not grow with the views."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+
+class ViewMerger:
+    """Scores of videos, updated view by view in any order.
+
+    Args:
+        sizes: Classes per head.
+        videos: Number of videos.
+        views: Views that every video must get.
+        merge: `max` (the Charades protocol) or `mean`, element by element.
+
+    Raises:
+        ValueError: An unknown merge.
+    """
+
+    def __init__(self, sizes: Mapping[str, int], videos: int, views: int, merge: str = "max") -> None:
+        if merge not in ("max", "mean"):
+            raise ValueError(f"merge must be 'max' or 'mean'. Received: {merge!r}.")
+        self.merge = merge
+        self.seen = np.zeros((videos, views), bool)
+        start = -np.inf if merge == "max" else 0.0
+        self.scores = {head: np.full((videos, size), start) for head, size in sizes.items()}
+
+    def add(self, scores: Mapping[str, np.ndarray], video: np.ndarray, view: np.ndarray) -> None:
+        """Take in a batch.
+
+        Args:
+            scores: `(batch, classes)` per head.
+            video: Index of the video of each row, `(batch,)`.
+            view: Index of the view of each row, `(batch,)`.
+
+        Raises:
+            ValueError: A view or video that should not exist, a view that came before, or a score that is NaN.
+        """
+        videos, views = self.seen.shape
+        for name, index, limit in (("video", video, videos), ("view", view, views)):
+            if index.min() < 0 or index.max() >= limit:
+                raise ValueError(f"{name} index must be below {limit}. Received: {index.tolist()}.")
+        pairs = list(zip(video.tolist(), view.tolist(), strict=True))
+        if self.seen[video, view].any() or len(set(pairs)) < len(pairs):
+            again = next(p for i, p in enumerate(pairs) if self.seen[p] or p in pairs[:i])
+            raise ValueError(
+                f"Every view must be scored once. Received: view {again[1]} of video {again[0]} a second time. "
+                "The records hold a clip twice; build them again."
+            )
+        for head, values in scores.items():
+            if np.isnan(values).any():
+                row = int(np.argwhere(np.isnan(values))[0][0])
+                raise ValueError(
+                    f"Scores must be numbers. Received: NaN from head {head!r} for view {pairs[row][1]} of video "
+                    f"{pairs[row][0]}. The weights have diverged or are not those of this model."
+                )
+            (np.maximum if self.merge == "max" else np.add).at(self.scores[head], video, values)
+        self.seen[video, view] = True
+
+    def result(self) -> dict[str, np.ndarray]:
+        """Scores per head, float64 `(videos, classes)`.
+
+        Raises:
+            ValueError: A video lacks a view.
+        """
+        if not self.seen.all():
+            lacking = np.flatnonzero(~self.seen.all(axis=1))
+            raise ValueError(
+                f"Every video must get {self.seen.shape[1]} views. Received: {int(self.seen[lacking[0]].sum())} "
+                f"for video {lacking[0]}, and {len(lacking)} of {len(self.seen)} videos lack some. "
+                "The records are incomplete; build them again."
+            )
+        views = self.seen.shape[1] if self.merge == "mean" else 1
+        return {head: scores / views for head, scores in self.scores.items()}

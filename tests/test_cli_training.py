@@ -1,0 +1,105 @@
+"""`kerasfast train`, `evaluate`, `export` and `predict`, on one tiny run."""
+
+import json
+
+import pytest
+from cli_case import refuses, run
+
+RECIPE = """
+[model]
+name = "slow_nano"
+heads = {heads}
+
+[data]
+short_side = [64, 72]
+flip = false
+
+[schedule]
+learning_rate = 0.01
+
+[training]
+epochs = 1
+batch_size = 2
+steps_per_epoch = 2
+"""
+
+
+@pytest.fixture(scope="module")
+def tiny_run(records_folder, tmp_path_factory):
+    """A run folder that `kerasfast train` made."""
+    from kerasfast.data.manifest import read_manifest
+
+    folder = tmp_path_factory.mktemp("runs")
+    sizes = read_manifest(records_folder, "train").labels.sizes
+    heads = "{" + ", ".join(f"{name} = {size}" for name, size in sizes.items()) + "}"
+    recipe = folder / "tiny.toml"
+    recipe.write_text(RECIPE.replace("{heads}", heads), "utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        from kerasfast.cli.main import main
+
+        patch.setattr(
+            "sys.argv",
+            ["kerasfast", "train", str(recipe), "--records", str(records_folder), "--out", str(folder / "a")],
+        )
+        with pytest.raises(SystemExit) as ended:
+            main()
+            raise SystemExit(0)
+    assert not ended.value.code
+    return folder / "a"
+
+
+def test_train_leaves_the_files_of_a_run(tiny_run):
+    for name in ("config.toml", "history.csv", "best.weights.h5", "model.json", "curves.png"):
+        assert (tiny_run / name).stat().st_size > 0, name
+
+
+def test_train_refuses_a_finished_run(monkeypatch, capfd, tiny_run, records_folder):
+    arguments = ("train", tiny_run / "config.toml", "--records", records_folder, "--out", tiny_run)
+    assert str(tiny_run) in refuses(monkeypatch, capfd, *arguments)
+
+
+def test_train_suggests_a_recipe(monkeypatch, capfd, tmp_path):
+    arguments = ("train", "miniature_slowfast_nan", "--records", tmp_path, "--out", tmp_path / "a")
+    assert "miniature_slowfast_nano" in refuses(monkeypatch, capfd, *arguments)
+
+
+def test_evaluate_prints_map_beside_chance(monkeypatch, capfd, tiny_run, records_folder):
+    arguments = ("evaluate", tiny_run, "--records", records_folder, "--clips", "2", "--crops", "1")
+    code, out, err = run(monkeypatch, capfd, *arguments)
+    assert code == 0, err
+    metrics = json.loads((tiny_run / "metrics.json").read_text("utf-8"))
+    assert metrics["protocol"]["clips"] == 2
+    for head, values in metrics["heads"].items():
+        assert head in out
+        assert f"{values['map']:.3f}" in out
+        assert f"{values['chance']:.3f}" in out
+
+
+def test_evaluate_needs_records(monkeypatch, capfd, tiny_run, tmp_path):
+    assert str(tmp_path) in refuses(monkeypatch, capfd, "evaluate", tiny_run, "--records", tmp_path)
+
+
+def test_export_writes_a_saved_model(monkeypatch, capfd, tiny_run, tmp_path):
+    code, out, err = run(monkeypatch, capfd, "export", tiny_run, tmp_path / "1")
+    assert code == 0, err
+    assert "jpeg_frames" in out
+    assert (tmp_path / "1" / "saved_model.pb").is_file()
+    refuses(monkeypatch, capfd, "export", tiny_run, tmp_path / "1")
+
+
+def test_predict_names_the_classes(monkeypatch, capfd, tiny_run, charades_folder):
+    from kerasfast.train.run import load_model
+
+    video = sorted((charades_folder / "videos").iterdir())[0]
+    code, out, err = run(monkeypatch, capfd, "predict", video, "--model", tiny_run, "--clips", "2", "--top", "2")
+    assert code == 0, err
+    labels = load_model(tiny_run).heads["verb"].labels
+    assert sum(label in out for label in labels) >= 2
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\x00\x00\x00\x18ftypmp42 and then nothing of use"])
+def test_predict_refuses_what_is_no_video(content, monkeypatch, capfd, tiny_run, tmp_path):
+    video = tmp_path / "clip.mp4"
+    if content is not None:
+        video.write_bytes(content)
+    assert "clip.mp4" in refuses(monkeypatch, capfd, "predict", video, "--model", tiny_run)

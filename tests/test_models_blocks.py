@@ -1,0 +1,74 @@
+"""Stem, bottleneck and stage against NumPy."""
+
+import keras
+import numpy as np
+import numpy_reference as reference
+import pytest
+from model_case import wake_up
+
+from kerasfast.models import blocks
+from kerasfast.models.layers import LayerOptions
+from kerasfast.models.variants import Pathway
+
+OPTIONS = LayerOptions()
+
+
+def make(function, channels, *arguments, **options):
+    inputs = keras.Input((None, None, None, channels))
+    return wake_up(keras.Model(inputs, function(inputs, *arguments, options=OPTIONS, **options)))
+
+
+def noise(*shape):
+    return np.random.default_rng(0).normal(size=shape).astype("float32")
+
+
+def conv_bn(model, x, conv, bn, **options):
+    layer = model.get_layer(bn)
+    norm = reference.BatchNorm(layer.gamma, layer.beta, layer.moving_mean, layer.moving_variance)
+    return norm(reference.conv(x, np.asarray(model.get_layer(conv).kernel), **options))
+
+
+@pytest.mark.parametrize("shape", [(3, 20, 24), (6, 21, 19)])
+@pytest.mark.parametrize(("temporal_kernel", "size"), [(1, 7), (5, 7), (5, 5)])
+def test_stem(shape, temporal_kernel, size):
+    frames = noise(1, *shape, 3)
+    model = make(blocks.stem, 3, 4, temporal_kernel, size, name="fast_stem")
+    x = reference.relu(conv_bn(model, frames, "fast_stem_conv", "fast_stem_bn", strides=(1, 2, 2)))
+    reference.assert_close(model(frames), reference.max_pool(x))
+
+
+@pytest.mark.parametrize(
+    ("channels", "inner", "kernel", "stride", "dilation"),
+    [(12, 4, 3, 2, 1), (12, 4, 1, 1, 1), (6, 4, 3, 1, 1), (6, 4, 1, 2, 1), (6, 4, 3, 1, 2)],
+)
+def test_bottleneck(channels, inner, kernel, stride, dilation):
+    x = noise(1, 4, 9, 8, 6)
+    model = make(
+        blocks.bottleneck, 6, channels, inner, kernel, spatial_stride=stride, spatial_dilation=dilation, name="b"
+    )
+    strides = (1, stride, stride)
+    y = reference.relu(conv_bn(model, x, "b_conv_a", "b_bn_a"))
+    y = reference.relu(conv_bn(model, y, "b_conv_b", "b_bn_b", strides=strides, dilation=dilation))
+    y = conv_bn(model, y, "b_conv_c", "b_bn_c")
+    has_shortcut = channels != 6 or stride != 1
+    assert has_shortcut == any(layer.name == "b_conv_short" for layer in model.layers)
+    shortcut = conv_bn(model, x, "b_conv_short", "b_bn_short", strides=strides) if has_shortcut else x
+    reference.assert_close(model(x), reference.relu(shortcut + y))
+
+
+def test_fresh_block_is_its_shortcut():
+    inputs = keras.Input((None, None, None, 6))
+    model = keras.Model(inputs, blocks.bottleneck(inputs, 6, 4, 3, name="b", options=OPTIONS))
+    x = noise(1, 4, 6, 6, 6)
+    np.testing.assert_array_equal(model(x), reference.relu(x))
+
+
+def test_stage_strides_once_and_looks_along_time_in_leading_blocks():
+    pathway = Pathway((2, 4), 1, (1, 3), (None, 3))
+    model = make(blocks.stage, 6, pathway, 1, 8, 4, spatial_stride=2, spatial_dilation=1, name="slow_res3")
+    assert model(noise(1, 4, 9, 8, 6)).shape == (1, 4, 5, 4, 8)
+    convs = {layer.name: layer for layer in model.layers if isinstance(layer, keras.layers.Conv3D)}
+    kernels = [convs[f"slow_res3_block{block}_conv_a"].kernel_size for block in range(4)]
+    assert kernels == [(3, 1, 1)] * 3 + [(1, 1, 1)]
+    assert [convs[f"slow_res3_block{block}_conv_b"].strides for block in range(4)] == [(1, 2, 2)] + [(1, 1, 1)] * 3
+    assert [name for name in convs if name.endswith("short")] == ["slow_res3_block0_conv_short"]

@@ -1,0 +1,310 @@
+"""The model that users hold: every row of the table, its options, its refusals."""
+
+import json
+
+import keras
+import numpy as np
+import numpy_reference as reference
+import pytest
+import tensorflow as tf
+from model_case import (
+    check_config,
+    check_forward,
+    check_gradients,
+    check_saving,
+    check_shapes,
+    flat,
+    own_layers,
+    random_clip,
+    tiny_variant,
+    wake_up,
+)
+
+from kerasfast.data.clips import ClipSpec
+from kerasfast.models import classifier
+from kerasfast.models.classifier import VideoClassifier, build, check_frames
+from kerasfast.models.heads import Head
+from kerasfast.models.variants import VARIANTS, variant
+from kerasfast.weights import canonical_weights
+
+NANO = [name for name in VARIANTS if name.endswith("_nano")]
+HEADS = {"verb": 3, "action": Head(4, "softmax", ("run", "sit", "eat", "read"))}
+
+# Trainable parameters with Kinetics' 400 classes, moving values of batch norm, and tensors in a checkpoint: counted
+# from the PyTorch models (PyTorchVideo, PySlowFast).
+COUNTS = {
+    "slowfast_r50_4x16": (34_480_216, 60_688, 552),
+    "slowfast_r50_8x8": (34_566_488, 60_688, 552),
+    "slowfast_r50_16x8": (34_566_488, 60_688, 552),
+    "slowfast_r101_8x8": (62_826_968, 119_440, 1062),
+    "slowfast_r101_50_50_16x8": (53_774_808, 119_440, 1062),
+    "slow_r50_4x16": (32_454_096, 53_120, 267),
+    "slow_r50_8x8": (32_454_096, 53_120, 267),
+    # No such network is published: the fast/ weights of slowfast_r50_8x8 and a head of 256 x 400 + 400. Its moving
+    # values are those of both pathways less those of Slow and of the laterals, 2 x (16 + 64 + 128 + 256).
+    "fast_r50_8x8": (None, 60_688 - 53_120 - 928, 267),
+}
+
+
+@pytest.fixture(scope="module")
+def nano():
+    """slowfast_nano with two heads; tests must not change its weights."""
+    return wake_up(build("slowfast_nano", heads=HEADS))
+
+
+# --- every row -------------------------------------------------------------------------------------------------------
+
+
+def count(weights):
+    return sum(int(np.prod(weight.shape)) for weight in weights)
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_parameters_of_published_rows(name):
+    model = build(name)
+    parameters, moving, tensors = COUNTS[name]
+    if parameters is None:
+        both = canonical_weights(build("slowfast_r50_8x8"))
+        parts = [weight for key, weight in both.items() if key.startswith("fast/") and "/moving_" not in key]
+        parameters = count(parts) + 256 * 400 + 400
+    assert count(model.trainable_weights) == parameters
+    statistics = [weight for key, weight in canonical_weights(model).items() if "/moving_" in key]
+    assert count(statistics) == moving
+    assert len(canonical_weights(model)) == tensors
+    assert model.name == name and model.clip == variant(name).clip
+    assert model.input_shape == (None, variant(name).clip.frames, None, None, 3)
+
+
+def test_all_rows_are_counted_or_nano():
+    assert {*COUNTS, *NANO} == set(VARIANTS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", COUNTS)
+@pytest.mark.parametrize("size", [(64, 64), (112, 80)])
+def test_published_rows_run(name, size):
+    model = wake_up(build(name, heads=HEADS))
+    frames = random_clip(model.variant, 1, *size)
+    check_forward(model, frames)
+    check_shapes(model, frames)
+
+
+@pytest.mark.parametrize("name", NANO)
+def test_nano_rows(name, tmp_path):
+    model = build(name, heads=HEADS)
+    frames = random_clip(model.variant)
+    check_forward(model, frames)
+    check_shapes(model, frames)
+    check_gradients(model, frames)
+    check_saving(model, frames, tmp_path)
+    missing = {w.path for w in model.trainable_weights} - {w.path for w in canonical_weights(model).values()}
+    assert not missing, "weights without a canonical name are neither checked nor carried over"
+
+
+# --- options ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"embedding": 5, "dropout": 0.0, "bn": "sync"},
+        {"row": {"head_fusion": "interpolate_then_concat", "head_average": "logits"}, "bn": "frozen"},
+        {"row": {"lateral": "none", "head_pool": "global"}, "dtype": "mixed_bfloat16"},
+        {"features_only": True, "embedding": 5},
+    ],
+    ids=["embedding", "interpolate", "bfloat16", "features"],
+)
+def test_options_survive_saving(options, tmp_path):
+    options = dict(options)
+    row = tiny_variant(**options.pop("row", {}))
+    model = build(row, heads=HEADS, **options)
+    again = check_saving(model, random_clip(row), tmp_path)
+    assert [layer.dtype_policy.name for layer in again.layers] == [layer.dtype_policy.name for layer in model.layers]
+    assert [getattr(layer, "policy", None) for layer in again.layers] == [
+        getattr(layer, "policy", None) for layer in model.layers
+    ]
+
+
+def test_a_file_keeps_its_policy_under_another_global_one(tmp_path):
+    build(tiny_variant(), heads=HEADS).save(tmp_path / "model.keras")
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        again = keras.models.load_model(tmp_path / "model.keras")
+        fresh = build(tiny_variant(), heads=HEADS)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert {layer.compute_dtype for layer in again.layers} == {"float32"}
+    assert fresh.get_layer("fast_stem_conv").compute_dtype == "bfloat16"
+
+
+def test_config_is_complete():
+    assert own_layers(classifier.__name__) == {VideoClassifier}
+    values = {
+        "variant": tiny_variant(),
+        "heads": HEADS,
+        "embedding": 5,
+        "dropout": 0.25,
+        "bn": "frozen",
+        "features_only": True,
+        "dtype": "mixed_bfloat16",
+        "name": "mine",
+    }
+    check_config(VideoClassifier, values, given=("variant", "heads", "dtype"))
+    config = json.loads(json.dumps(VideoClassifier(**values).get_config()))
+    assert config["heads"]["action"]["labels"] == ["run", "sit", "eat", "read"]
+    again = VideoClassifier.from_config(config)
+    assert again.variant == values["variant"] and again.name == "mine"
+    assert again.get_layer("fast_stem_conv").dtype_policy.name == "mixed_bfloat16"
+
+
+def test_attributes(nano):
+    assert nano.variant == variant("slowfast_nano")
+    assert nano.clip == ClipSpec(32, 1, 24.0)
+    assert dict(nano.heads) == {"verb": Head(3), "action": HEADS["action"]}
+    assert list(nano.output) == ["verb", "action"] and nano.output_names == ["verb", "action"]
+    names = [f"{path}_{stage}" for stage in ("stem", "res2", "res3", "res4") for path in ("slow", "fast")]
+    assert list(nano.endpoints) == [*names, "pooled", "verb_logits", "action_logits", "verb", "action"]
+
+
+def test_bfloat16_gives_float32_probabilities(nano):
+    model = build("slowfast_nano", heads=HEADS, dtype="mixed_bfloat16")
+    model.set_weights(nano.get_weights())
+    frames = random_clip(nano.variant)
+    check_forward(model, frames)
+    check_gradients(build(tiny_variant(), heads=HEADS, dtype="mixed_bfloat16"), random_clip(tiny_variant()))
+    for name, expected in nano(frames).items():
+        np.testing.assert_allclose(model(frames)[name], expected, atol=0.02)
+    assert model.get_layer("slow_res2_block0_conv_a").compute_dtype == "bfloat16"
+    assert {weight.dtype for weight in model.weights} == {"float32"}
+    assert {model.endpoints[name].dtype for name in ("pooled", "verb_logits", "verb")} == {"float32"}
+    assert model.endpoints["slow_res4"].dtype == "bfloat16"
+
+
+@pytest.mark.parametrize("embedding", [None, 5])
+def test_features_only(nano, embedding):
+    frames = random_clip(nano.variant)
+    model = build("slowfast_nano", features_only=True, embedding=embedding)
+    everything = wake_up(build("slowfast_nano", heads=HEADS, embedding=embedding))
+    weights = canonical_weights(everything)
+    for name, weight in canonical_weights(model).items():
+        weight.assign(weights[name])
+    names = [f"{path}_{stage}" for stage in ("stem", "res2", "res3", "res4") for path in ("slow", "fast")]
+    names += ["pooled", "embedding"] if embedding else ["pooled"]
+    assert list(model.output) == list(model.endpoints) == names
+    assert dict(model.heads) == {} and not any(layer.name.startswith("head_") for layer in model.layers)
+    got = model(frames)
+    expected = keras.Model(everything.input, dict(everything.endpoints))(frames)
+    for name in names:
+        np.testing.assert_array_equal(got[name], expected[name])
+    row = nano.variant
+    assert got["pooled"].shape == (2, int(row.stage_channels[-1] * (1 + row.beta)))
+    assert got["slow_res2"].shape == (2, 4, 16, 16, row.stage_channels[0])
+    assert set(model.predict(frames, verbose=0)) == set(names)
+    check_shapes(model, frames)
+
+
+def test_pooled_width_of_the_published_networks():
+    assert build("slowfast_r50_8x8", features_only=True).endpoints["pooled"].shape == (None, 2304)
+
+
+def test_seed_makes_the_weights():
+    def fresh(seed):
+        keras.utils.set_random_seed(seed)
+        return flat(build(tiny_variant(), heads=HEADS).weights)
+
+    first, again, other = fresh(1), fresh(1), fresh(2)
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not all(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
+
+
+# --- use -------------------------------------------------------------------------------------------------------------
+
+
+def test_uint8_and_float_frames_are_the_same(nano):
+    frames = random_clip(nano.variant)
+    expected = nano(frames)
+    for same in (frames.astype("float32"), frames.astype("float64"), tf.constant(frames), tf.constant(frames, "int32")):
+        for name in HEADS:
+            np.testing.assert_array_equal(nano(same)[name], expected[name])
+    half = nano(frames + np.float32(0.5))  # floats are not truncated to whole pixels
+    assert np.abs(np.asarray(half["verb"]) - np.asarray(expected["verb"])).max() > 0
+
+
+@pytest.mark.parametrize("size", [(64, 64), (64, 100), (128, 72)])
+def test_predict_takes_other_sizes(nano, size):
+    frames = random_clip(nano.variant, 3, *size)
+    scores = nano.predict(frames, batch_size=2, verbose=0)
+    for name, expected in nano(frames).items():
+        assert scores[name].dtype == "float32"
+        reference.assert_close(scores[name], expected)
+
+
+def test_clips_of_a_batch_do_not_mix(nano):
+    frames = random_clip(nano.variant, 2)
+    together = nano(frames)
+    for index in range(2):
+        for name, scores in nano(frames[index : index + 1]).items():
+            reference.assert_close(np.asarray(scores)[0], np.asarray(together[name])[index])
+
+
+def test_fit_with_a_loss_by_head():
+    row = tiny_variant()
+    model = build(row, heads=HEADS)
+    before = flat(model.trainable_weights)
+    labels = {"verb": np.eye(4, 3, dtype="float32"), "action": np.eye(4, dtype="float32")}
+    model.compile("sgd", loss={"verb": "binary_crossentropy", "action": "categorical_crossentropy"})
+    history = model.fit(tf.data.Dataset.from_tensors((random_clip(row, 4), labels)), epochs=2, shuffle=False, verbose=0)
+    assert np.isfinite(history.history["loss"]).all()
+    moved = [np.any(old != new) for old, new in zip(before, flat(model.trainable_weights), strict=True)]
+    assert sum(moved) > len(moved) / 2
+
+
+# --- refusals --------------------------------------------------------------------------------------------------------
+
+TAKES = r"slowfast_nano takes `frames` of shape \(batch, 32, H, W, 3\), H and W at least 64, RGB from 0 to 255\. "
+
+
+@pytest.mark.parametrize("use", ["call", "predict"])
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ((32, 64, 64, 3), r"\(32, 64, 64, 3\), which has 4 axes instead of 5\. Add a batch axis with frames\[None\]"),
+        ((2, 64, 3), r"which has 3 axes instead of 5\.$"),
+        ((2, 1, 32, 64, 64, 3), "which has 6 axes instead of 5"),
+        ((2, 16, 64, 64, 3), "which has 16 frames. Sample 32 frames with stride 1 at 24 frames a second; repeat"),
+        ((2, 3, 32, 64, 64), "which has 3 frames"),
+        ((2, 32, 64, 64, 1), "which has 1 channels. Give RGB frames, channels last"),
+        ((2, 32, 63, 64, 3), "which is too small. Scale the short side up"),
+        ((2, 32, 64, 32, 3), "which is too small"),
+        ((2, 32, 0, 64, 3), "which is too small"),
+    ],
+)
+def test_wrong_frames_are_refused(nano, use, shape, message):
+    frames = np.zeros(shape, "uint8")
+    run = {"call": nano, "predict": lambda x: nano.predict(x, verbose=0)}[use]
+    with pytest.raises(ValueError, match=TAKES + r"Received: shape .*" + message):
+        run(frames)
+
+
+def test_unknown_sizes_pass():
+    row = variant("slowfast_nano")
+    for shape in (None, tf.TensorShape(None), (None,) * 5, tf.TensorShape((None, 32, None, None, 3))):
+        check_frames(shape, row)
+    with pytest.raises(ValueError, match="16 frames"):
+        check_frames(tf.TensorShape((None, 16, None, None, None)), row)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"bn": "batch"}, "one of replica, sync, frozen. Received: bn='batch'"),
+        ({"dtype": "bfloat16"}, "dtype='float32', 'mixed_bfloat16' or 'mixed_float16'. Received: dtype='bfloat16'"),
+        ({"dtype": "float64"}, "Received: dtype='float64'"),
+        ({"heads": {}}, "at least one name"),
+    ],
+)
+def test_wrong_options_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        build("slow_nano", **arguments)
+    with pytest.raises(ValueError, match=r"no architecture 'slow_nana'\. Did you mean 'slow_nano'"):
+        build("slow_nana")

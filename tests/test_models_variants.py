@@ -1,0 +1,113 @@
+"""The table of architectures: its rows, overrides and what it refuses."""
+
+import dataclasses
+import json
+
+import pytest
+
+from kerasfast.data.clips import ClipSpec
+from kerasfast.models.variants import VARIANTS, Pathway, Variant, nearest, override, variant
+
+# (frames, stride) of a clip, alpha, lateral kernel and blocks of each stage: reference tables of SlowFast.
+FULL_SIZE = {
+    "slowfast_r50_4x16": ((32, 2), 8, 5, (3, 4, 6, 3)),
+    "slowfast_r50_8x8": ((32, 2), 4, 7, (3, 4, 6, 3)),
+    "slowfast_r50_16x8": ((64, 2), 4, 7, (3, 4, 6, 3)),
+    "slowfast_r101_8x8": ((32, 2), 4, 5, (3, 4, 23, 3)),
+    "slowfast_r101_50_50_16x8": ((64, 2), 4, 5, (3, 4, 23, 3)),
+    "slow_r50_4x16": ((4, 16), None, None, (3, 4, 6, 3)),
+    "slow_r50_8x8": ((8, 8), None, None, (3, 4, 6, 3)),
+    "fast_r50_8x8": ((32, 2), None, None, (3, 4, 6, 3)),
+}
+
+
+@pytest.mark.parametrize("name", FULL_SIZE)
+def test_published_rows(name):
+    clip, alpha, lateral_kernel, depths = FULL_SIZE[name]
+    row = variant(name)
+    assert row.clip == ClipSpec(*clip, fps=30)
+    for path in row.pathways:
+        assert getattr(row, path).depths == depths
+    if len(row.pathways) == 2:
+        assert (row.alpha, row.lateral_kernel) == (alpha, lateral_kernel)
+    assert row.pixel_mean == (0.45 * 255,) * 3 and row.pixel_std == (0.225 * 255,) * 3
+    assert (row.crop_size, row.test_crop_size, row.short_side) == (224, 256, (256, 320))
+
+
+def test_names_say_frames_and_stride_of_the_slow_pathway():
+    for name in FULL_SIZE:
+        frames, stride = map(int, name.rpartition("_")[2].split("x"))
+        row = variant(name)
+        alpha = row.alpha if len(row.pathways) == 2 else 1
+        if row.pathways != ("fast",):
+            assert (row.clip.frames // alpha, row.clip.stride * alpha) == (frames, stride), name
+
+
+def test_every_row_is_found_by_its_name():
+    for name, row in VARIANTS.items():
+        assert row.name == name
+        assert variant(name) == row
+
+
+def test_temporal_kernels_along_depth():
+    """R101 "50_50" looks along time in the first 6 of the 23 blocks of res4, "101" in all of them."""
+    few, all_blocks = variant("slowfast_r101_50_50_16x8"), variant("slowfast_r101_8x8")
+    for path in ("slow", "fast"):
+        kernels = [getattr(few, path).temporal_kernel(2, block) for block in range(23)]
+        assert kernels == [3] * 6 + [1] * 17
+        assert [getattr(all_blocks, path).temporal_kernel(2, block) for block in range(23)] == [3] * 23
+    slow, fast = few.slow, few.fast
+    assert (slow.stem_kernel, fast.stem_kernel) == (1, 5)
+    assert [slow.temporal_kernel(stage, 0) for stage in range(4)] == [1, 1, 3, 3]
+    assert [fast.temporal_kernel(stage, 0) for stage in range(4)] == [3, 3, 3, 3]
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_dict_round_trip(name):
+    row = variant(name)
+    over_json = Variant.from_dict(json.loads(json.dumps(row.to_dict())))
+    assert over_json == row and hash(over_json) == hash(row)
+    assert isinstance(over_json.clip, ClipSpec) and isinstance(over_json.stage_channels, tuple)
+
+
+def test_overrides_leave_the_table_alone():
+    row = variant("slowfast_r50_4x16", beta=1 / 4, head_average="logits")
+    assert (row.beta, row.head_average) == (0.25, "logits")
+    assert (VARIANTS["slowfast_r50_4x16"].beta, VARIANTS["slowfast_r50_4x16"].head_average) == (1 / 8, "probabilities")
+    assert override(row, beta=1 / 8, head_average="probabilities") == VARIANTS["slowfast_r50_4x16"]
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        row.beta = 1.0
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"lateral": "time_cnv"}, "Variant.lateral must be one of time_conv, none.*'time_cnv'"),
+        ({"head_pool": "windw"}, "Variant.head_pool must be one of window, global.*'windw'"),
+        ({"head_average": "mean"}, "Variant.head_average must be one of probabilities, logits.*'mean'"),
+        ({"head_fusion": "sum"}, "Variant.head_fusion must be one of pool_then_concat.*'sum'"),
+        ({"slow": None, "fast": None}, "needs a Slow or a Fast pathway"),
+        ({"alpha": 5}, "multiple of alpha. Received: frames=32, alpha=5"),
+        ({"alpha": 0}, "multiple of alpha. Received: frames=32, alpha=0"),
+        ({"alpha": -4}, "multiple of alpha"),
+        ({"lateral_kernel": 4}, "lateral_kernel must be odd.*Received: 4. Use 5"),
+        ({"stage_channels": (256, 512)}, "needs one entry for each of stage_channels"),
+        ({"spatial_strides": (1, 2)}, r"spatial_strides needs one entry.*\(1, 2\) for 4 stages"),
+        ({"spatial_dilations": (1, 1, 1, 1, 1)}, "spatial_dilations needs one entry"),
+        ({"slow": Pathway((3, 4, 6), 1, (1, 1, 3, 3))}, "depths and temporal_kernels.*3 and 4 for 4 stages"),
+        ({"fast": Pathway((3, 4, 6, 3), 5, (3, 3, 3, 3), (None,))}, "temporal_blocks needs an entry"),
+        ({"betta": 1 / 4}, "no field 'betta'. Did you mean 'beta'?"),
+    ],
+)
+def test_wrong_fields_are_refused(overrides, message):
+    with pytest.raises(ValueError, match=message):
+        variant("slowfast_r50_8x8", **overrides)
+
+
+def test_unknown_names_get_the_nearest():
+    with pytest.raises(ValueError, match=r"no architecture 'slowfast_r50_8x9'\. Did you mean 'slowfast_r50_8x8'"):
+        variant("slowfast_r50_8x9")
+    with pytest.raises(ValueError, match=r"no architecture 'resnet'\. All names: slowfast_r50_4x16, "):
+        variant("resnet")
+    assert nearest("acton", ["action", "verb"]) == " Did you mean 'action'?"
+    assert nearest("zzz", ["action", "verb"]) == ""

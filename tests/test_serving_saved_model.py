@@ -1,0 +1,245 @@
+import json
+import os
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from fresh_python import run_python
+from model_case import random_clip
+from serving_case import VERBS, centre_views, jpeg_clips, largest_difference, small_variant, spread_model
+
+import kerasfast as kf
+from kerasfast.serving import saved_model
+
+REQUESTS = {"one": (1, 64, 64), "three": (3, 80, 96)}
+
+# Answers every request of a folder in both ways in which SavedModels are run, with nothing but TensorFlow.
+SERVER = """
+    import sys
+
+    for name in ("kerasfast", "keras", "tf_keras", "av", "h5py"):
+        sys.modules[name] = None  # importing it raises ImportError
+    import numpy as np
+    import tensorflow as tf
+
+    model, folder = sys.argv[1:]
+    requests = np.load(f"{folder}/requests.npz", allow_pickle=True)
+
+    def signature_of(name):
+        return "jpeg_frames" if name.startswith("jpeg") else "serving_default"
+
+    loaded = tf.saved_model.load(model)
+    answers = {}
+    for name in requests:
+        frames = requests[name]
+        frames = tf.constant(frames.tolist() if frames.dtype == object else frames)
+        for head, scores in loaded.signatures[signature_of(name)](frames=frames).items():
+            answers[f"python/{name}/{head}"] = scores.numpy()
+
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        graph = tf.compat.v1.saved_model.load(session, ["serve"], model)
+        for name in requests:
+            signature = graph.signature_def[signature_of(name)]
+            fetches = {head: tensor.name for head, tensor in signature.outputs.items()}
+            got = session.run(fetches, {signature.inputs["frames"].name: requests[name]})
+            answers.update({f"session/{name}/{head}": scores for head, scores in got.items()})
+    np.savez(f"{folder}/answers.npz", **answers)
+"""
+
+
+@pytest.fixture(scope="module")
+def model():
+    return spread_model("slowfast_nano")
+
+
+@pytest.fixture(scope="module")
+def report(model, tmp_path_factory):
+    return kf.export(model, tmp_path_factory.mktemp("serving") / "slowfast" / "1")
+
+
+@pytest.fixture
+def small_model():
+    return spread_model(small_variant())
+
+
+def contents(folder):
+    return {file.relative_to(folder): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+@pytest.fixture(scope="module")
+def answers(model, report, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("requests")
+    requests = {name: random_clip(model.variant, *size) for name, size in REQUESTS.items()}
+    requests["jpeg_wide"] = jpeg_clips(2, model.clip.frames, 72, 100)
+    requests["jpeg_tall"] = jpeg_clips(1, model.clip.frames, 150, 90)
+    np.savez(folder / "requests.npz", **requests)
+    run_python(SERVER, report.path, folder, cwd=folder, PYTHONPATH="")
+    return requests, dict(np.load(folder / "answers.npz"))
+
+
+@pytest.mark.parametrize("way", ["python", "session"])
+@pytest.mark.parametrize("name", [*REQUESTS, "jpeg_wide", "jpeg_tall"])
+def test_tensorflow_alone_gives_the_scores_of_the_python_model(model, answers, way, name):
+    requests, found = answers
+    prefix = f"{way}/{name}/"
+    scores = {key.removeprefix(prefix): value for key, value in found.items() if key.startswith(prefix)}
+    frames = requests[name]
+    if name.startswith("jpeg"):
+        frames = centre_views(frames, model.variant.test_crop_size)
+    expected = model(frames)
+    assert largest_difference(scores, expected) <= 1e-5
+    assert all(value.dtype == np.float32 for value in scores.values())
+    assert np.ptp(expected["verb"]) > 0.2, "scores that are all alike would agree with anything"
+
+
+def test_a_session_refuses_other_frames_with_the_same_words(report):
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        graph = tf.compat.v1.saved_model.load(session, ["serve"], str(report.path))
+        for name, frames in (
+            ("serving_default", np.zeros((1, 31, 64, 64, 3), np.uint8)),
+            ("jpeg_frames", [[b"x"] * 31]),
+        ):
+            signature = graph.signature_def[name]
+            fetches = {head: tensor.name for head, tensor in signature.outputs.items()}
+            with pytest.raises(tf.errors.InvalidArgumentError, match=r"slowfast_nano takes .*shape \(batch, 32"):
+                session.run(fetches, {signature.inputs["frames"].name: frames})
+
+
+def test_the_report_says_what_was_written(report):
+    assert report.signatures == ("serving_default", "jpeg_frames")
+    assert report.precision == "float32" and report.folded == 29
+    assert report.bytes == sum(len(file) for file in contents(report.path).values())
+    assert 0 <= report.largest_difference <= 1e-5 and report.seconds > 0
+    for part in ("serving_default, jpeg_frames", "29 batch norms folded", str(report.path)):
+        assert part in str(report)
+
+
+def test_only_the_model_is_left_in_the_parent_folder(report):
+    assert [entry.name for entry in report.path.parent.iterdir()] == ["1"]
+    assert report.path.stat().st_mode & 0o777 == 0o777 & ~_umask()
+
+
+def _umask():
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def test_class_names_and_clip_lie_beside_the_graph(report, model):
+    extra = report.path / "assets.extra"
+    assert (extra / "labels" / "verb.txt").read_text("utf-8").splitlines() == list(VERBS)
+    assert [file.name for file in (extra / "labels").iterdir()] == ["verb.txt"]
+    card = json.loads((extra / "card.json").read_text("utf-8"))
+    assert card == {
+        "model": "slowfast_nano",
+        "clip": {"frames": 32, "stride": 1, "fps": 24.0},
+        "crop_size": 64,
+        "heads": {
+            "verb": {"classes": 4, "activation": "sigmoid", "labels": "labels/verb.txt"},
+            "action": {"classes": 7, "activation": "softmax"},
+        },
+        "precision": "float32",
+        "kerasfast": kf.__version__,
+    }
+
+
+def test_a_trained_model_is_exported_without_its_optimizer_and_left_as_it_is(small_model, tmp_path):
+    small_model.compile("adam", loss={"verb": "binary_crossentropy", "action": "categorical_crossentropy"})
+    small_model.optimizer.build(small_model.trainable_variables)
+    before = small_model.get_weights()
+    report = kf.export(small_model, tmp_path / "1")
+    for old, new in zip(before, small_model.get_weights(), strict=True):
+        np.testing.assert_array_equal(new, old)
+    assert report.largest_difference <= 1e-5
+    stored = [shape for _, shape in tf.train.list_variables(str(report.path / "variables" / "variables")) if shape]
+    # One kernel for each convolution and head, one bias for each folded batch norm and head.
+    layers = [layer for layer in small_model.layers if isinstance(layer, (keras.layers.Conv3D, keras.layers.Dense))]
+    assert len(layers) > 5 and len(stored) == 2 * len(layers)
+    assert sum(np.prod(shape) for shape in stored) < small_model.count_params()
+
+
+def test_a_bfloat16_model_is_served_in_float32(tmp_path):
+    model = spread_model(small_variant(), dtype="mixed_bfloat16")
+    report = kf.export(model, tmp_path / "1")
+    exact = spread_model(small_variant())
+    exact.set_weights(model.get_weights())
+    frames = random_clip(model.variant)
+    scores = tf.saved_model.load(str(report.path)).signatures["serving_default"](frames=tf.constant(frames))
+    assert largest_difference(scores, exact(frames)) <= 1e-5
+    assert 1e-5 < report.largest_difference < 1e-2
+
+
+def test_sides_and_embedding_of_the_row_are_served(tmp_path):
+    model = spread_model(small_variant(test_crop_size=80), embedding=16, bn="frozen")
+    report = kf.export(model, tmp_path / "1")
+    files = jpeg_clips(1, model.clip.frames, 90, 90)
+    scores = tf.saved_model.load(str(report.path)).signatures["jpeg_frames"](frames=tf.constant(files.tolist()))
+    assert largest_difference(scores, model(centre_views(files, 80))) <= 1e-5
+
+
+def test_what_exists_is_refused_and_left_untouched(small_model, tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "saved_model.pb").write_bytes(b"served since Tuesday")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_bytes(b"notes")
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    before = contents(tmp_path)
+    for name in ("folder", "empty", "file", "link"):
+        with pytest.raises(ValueError, match=rf"never replaces.*{name}'.*exists. Give a new path"):
+            kf.export(small_model, tmp_path / name)
+    assert contents(tmp_path) == before
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["empty", "file", "folder", "link"]
+
+
+def test_a_folder_that_appears_meanwhile_is_left_untouched(small_model, tmp_path, monkeypatch):
+    def save_late(*_, **__):
+        (tmp_path / "1").mkdir()
+        (tmp_path / "1" / "saved_model.pb").write_bytes(b"from another export")
+
+    monkeypatch.setattr(saved_model, "_write_card", save_late)
+    with pytest.raises(ValueError, match="never replaces"):
+        kf.export(small_model, tmp_path / "1")
+    assert contents(tmp_path) == {(tmp_path / "1" / "saved_model.pb").relative_to(tmp_path): b"from another export"}
+
+
+def test_a_failed_export_leaves_nothing(small_model, tmp_path, monkeypatch):
+    def full_disk(_, folder, **__):
+        (tmp_path / "a" / "keep").write_bytes(b"")
+        with tf.io.gfile.GFile(f"{folder}.txt", "w") as file:
+            file.write("half a model")
+        raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")
+
+    (tmp_path / "a").mkdir()
+    monkeypatch.setattr(tf.saved_model, "save", full_disk)
+    with pytest.raises(tf.errors.ResourceExhaustedError):
+        kf.export(small_model, tmp_path / "a" / "b" / "c" / "1")
+    assert list(tmp_path.rglob("*")) == [tmp_path / "a", tmp_path / "a" / "keep"]
+
+
+def test_weights_that_give_no_numbers_are_not_exported(small_model, tmp_path):
+    kernel = small_model.get_layer("head_verb").kernel
+    kernel.assign(np.full(kernel.shape, np.nan))
+    with pytest.raises(ValueError, match="Check that the weights are finite"):
+        kf.export(small_model, tmp_path / "a" / "1")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_bad_arguments_are_refused_before_anything_is_written(small_model, tmp_path):
+    target = tmp_path / "1"
+    with pytest.raises(ValueError, match=r"precision must be one of float32. Received: precision='float16'"):
+        kf.export(small_model, target, precision="float16")
+    with pytest.raises(ValueError, match=r"model of kerasfast.load .* Received: keras"):
+        kf.export(keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]), target)
+    with pytest.raises(ValueError, match="features_only"):
+        kf.export(kf.build(small_variant(), features_only=True), target)
+    with pytest.raises(ValueError, match=r"local folder. Received: path='gs://bucket/1'"):
+        kf.export(small_model, "gs://bucket/1")
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(ValueError, match="folder that can be written"):
+        kf.export(small_model, tmp_path / "file" / "1")
+    for label in ("two\nlines", ""):
+        model = kf.build(small_variant(), heads={"action": kf.Head(1, labels=(label,))})
+        with pytest.raises(ValueError, match="Class names are written one a line"):
+            kf.export(model, target)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["file"]

@@ -1,0 +1,99 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+from model_case import random_clip
+from serving_case import centre_views, jpeg_clips, largest_difference, small_variant, spread_model
+
+from kerasfast.serving.signatures import signatures
+
+
+@pytest.fixture(scope="module")
+def model():
+    return spread_model(small_variant())
+
+
+@pytest.fixture(scope="module")
+def functions(model):
+    return signatures(model, model.variant)
+
+
+def test_inputs_and_outputs_carry_the_names_of_the_contract(functions):
+    assert list(functions) == ["serving_default", "jpeg_frames"]
+    for name, dtype in (("serving_default", tf.uint8), ("jpeg_frames", tf.string)):
+        positional, inputs = functions[name].structured_input_signature
+        specs = [*positional, *inputs.values()]
+        assert [(spec.name, spec.dtype) for spec in specs] == [("frames", dtype)]
+        outputs = functions[name].structured_outputs
+        assert {key: tuple(spec.shape) for key, spec in outputs.items()} == {"verb": (None, 4), "action": (None, 7)}
+        assert all(spec.dtype == tf.float32 for spec in outputs.values())
+
+
+@pytest.mark.parametrize(("height", "width"), [(64, 64), (80, 113), (121, 72), (50, 61)])
+def test_jpeg_clips_are_seen_as_their_scaled_centre(model, functions, height, width):
+    files = jpeg_clips(2, model.clip.frames, height, width)
+    views = centre_views(files, model.variant.test_crop_size)
+    scores = functions["jpeg_frames"](frames=tf.constant(files.tolist()))
+    assert largest_difference(scores, model(views)) <= 1e-5
+    moved = model(np.roll(views, 1, axis=3))
+    assert largest_difference(scores, moved) > 1e-3, "this clip would not show a crop that is off by a pixel"
+
+
+def test_a_gray_jpeg_is_seen_in_three_channels(model, functions):
+    gray = tf.io.encode_jpeg(np.full((64, 64, 1), 90, np.uint8)).numpy()
+    scores = functions["jpeg_frames"](frames=tf.fill((1, model.clip.frames), gray))
+    assert largest_difference(scores, model(np.full((1, model.clip.frames, 64, 64, 3), 90, np.uint8))) <= 1e-5
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [(1, 7, 64, 64, 3), (1, 9, 64, 64, 3), (1, 0, 64, 64, 3), (0, 8, 64, 64, 3), (2, 32, 64, 64, 3), (1, 8, 63, 80, 3)],
+)
+def test_other_frames_end_in_a_status_that_says_what_is_needed(functions, shape):
+    with pytest.raises(tf.errors.InvalidArgumentError) as error:
+        functions["serving_default"](frames=tf.zeros(shape, tf.uint8))
+    assert "tiny takes uint8 frames of shape (batch, 8, H, W, 3), batch at least 1, H and W at least 64" in str(
+        error.value
+    )
+    assert "stride 2 at 30 frames a second" in str(error.value)
+    assert f"Received: shape [{' '.join(map(str, shape))}]" in str(error.value)
+
+
+@pytest.mark.parametrize(("clips", "frames"), [(2, 0), (2, 7), (1, 9), (0, 8)])
+def test_another_number_of_jpeg_frames_ends_in_a_status(functions, clips, frames):
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"takes JPEG frames of shape \(batch, 8\)") as error:
+        functions["jpeg_frames"](frames=tf.fill((clips, frames), b"never decoded"))
+    assert f"Received: shape [{clips} {frames}]" in str(error.value)
+
+
+def with_one(files, bad):
+    files[-1, 1] = bad
+    return tf.constant(files.tolist())
+
+
+def test_bytes_that_are_no_jpeg_end_in_a_status(model, functions):
+    files = jpeg_clips(2, model.clip.frames, 64, 64)
+    whole = files[-1, 1]
+    for bad in (b"", b"no picture", whole[:40], whole[: len(whole) // 2]):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=r"(?i)jpeg|image"):
+            functions["jpeg_frames"](frames=with_one(files, bad))
+
+
+def test_frames_of_two_sizes_in_a_clip_end_in_a_status(model, functions):
+    files = jpeg_clips(1, model.clip.frames, 64, 80)
+    other = jpeg_clips(1, 1, 64, 64)[0, 0]
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"(?i)shape"):
+        functions["jpeg_frames"](frames=with_one(files, other))
+
+
+def test_a_request_may_mix_clips_of_different_sizes(model, functions):
+    size = model.variant.test_crop_size
+    small, large = jpeg_clips(1, model.clip.frames, 64, 96), jpeg_clips(1, model.clip.frames, 140, 100, seed=1)
+    scores = functions["jpeg_frames"](frames=tf.constant([*small.tolist(), *large.tolist()]))
+    views = np.concatenate([centre_views(small, size), centre_views(large, size)])
+    assert largest_difference(scores, model(views)) <= 1e-5
+
+
+def test_pixels_of_any_size_give_the_scores_of_the_model(model, functions):
+    for batch, height, width in ((1, 64, 64), (3, 96, 72)):
+        frames = random_clip(model.variant, batch, height, width)
+        assert largest_difference(functions["serving_default"](frames=tf.constant(frames)), model(frames)) <= 1e-5

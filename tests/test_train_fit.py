@@ -1,0 +1,185 @@
+"""Whole runs on tiny records of real mp4 files."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import train_records
+
+from kerasfast.train.callbacks import TrainingDivergedError
+from kerasfast.train.fit import build_model, datasets, train
+from kerasfast.train.recipe import Recipe, load
+from kerasfast.train.recipe_sections import Model, Schedule, Training
+from kerasfast.train.run import load_model
+
+ROOT = Path(__file__).parents[1]
+# Keras saves weights through an __array__ without NumPy 2's copy argument.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+RECIPE = Recipe(
+    Model("slowfast_nano", dict(train_records.HEADS), dropout=0.0),
+    Schedule(0.003, "constant"),
+    Training(epochs=2, batch_size=4),
+    name="tiny",
+).override(data={"flip": False}, optimizer={"name": "adamw"}, evaluation={"clips": 3, "crops": 1})
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("fit")
+    train_records.make(folder, "train", 12)
+    return train_records.make(folder, "test", 6, seed=1)
+
+
+@pytest.fixture(scope="module")
+def run(records, tmp_path_factory):
+    return train(RECIPE.override(training={"epochs": 8}), records, tmp_path_factory.mktemp("run"), verbose=0)
+
+
+def history(folder):
+    with (folder / "history.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_run_leaves_its_files_and_learns(run):
+    names = {"best.weights.h5", "config.toml", "curves.png", "history.csv", "model.json"}
+    assert {path.name for path in run.folder.iterdir()} == names
+    rows = history(run.folder)
+    assert list(rows[0]) == ["epoch", "action_loss", "loss", "object_loss", "verb_loss", "learning_rate", "seconds"]
+    assert len(rows) == 8 and run.steps == 24
+    losses = [float(row["loss"]) for row in rows]
+    assert losses[-1] < 0.7 * losses[0]
+    assert losses == pytest.approx(run.history["loss"])
+    heads = sum(float(rows[-1][f"{head}_loss"]) for head in train_records.HEADS)
+    assert losses[-1] == pytest.approx(heads, rel=1e-4)
+
+
+def test_the_run_is_read_back_with_its_recipe_labels_and_weights(run):
+    assert load(run.folder / "config.toml") == run.recipe
+    model = load_model(run.folder)
+    assert model.heads["action"].labels == train_records.LABELS.heads["action"]
+    frames = np.random.default_rng(0).integers(0, 255, (1, 32, 64, 64, 3), dtype=np.uint8)
+    ours, theirs = (m.predict(frames, verbose=0) for m in (model, run.model))
+    for head in ours:
+        np.testing.assert_array_equal(ours[head], theirs[head])
+
+
+def test_the_same_seed_gives_the_same_run_and_another_does_not(records, tmp_path):
+    short = RECIPE.override(training={"epochs": 1})
+    losses = [
+        train(short.override(training={"seed": seed}), records, tmp_path / str(i), verbose=0).history["loss"][0]
+        for i, seed in enumerate((3, 3, 4))
+    ]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    assert losses[0] != pytest.approx(losses[2], rel=1e-3)
+
+
+def test_each_epoch_of_fit_is_the_next_epoch_of_the_records(records):
+    """Keras makes more iterators than it uses; none of them may skip an epoch of clips."""
+    seen = []
+
+    def note(total):
+        seen.append(float(total))
+        return total
+
+    def noted(clips):
+        def look(frames, labels):
+            total = tf.reduce_sum(tf.cast(frames, tf.float32))
+            return tf.numpy_function(note, [total], tf.float32), labels["action"]
+
+        return clips.map(look, num_parallel_calls=1)
+
+    model = build_model(RECIPE, train_records.LABELS.heads)
+    expected_clips, _ = datasets(RECIPE, records, model)
+    for _ in range(3):
+        for _ in noted(expected_clips):
+            pass
+    expected, seen[:] = list(seen), []
+    flat = keras.Sequential([keras.Input(()), keras.layers.Reshape((1,)), keras.layers.Dense(3)])
+    flat.compile(loss="mse")
+    clips, _ = datasets(RECIPE, records, model)
+    clips = noted(clips).map(lambda total, labels: (tf.ensure_shape(tf.fill([4], total / 1e9), [4]), labels))
+    flat.fit(clips, epochs=3, verbose=0)
+    assert seen == expected
+    assert len(set(seen[:3]) & set(seen[3:6])) == 0
+
+
+def test_validation_picks_weights_and_is_in_the_history(records, tmp_path):
+    recipe = RECIPE.override(data={"validation_split": "train"})
+    result = train(recipe, records, tmp_path / "run", verbose=0, epochs=1)
+    assert {"val_loss", "val_action_loss"} <= set(history(result.folder)[0])
+
+
+def test_smoke_takes_the_short_version(records, tmp_path):
+    recipe = RECIPE.override(smoke={"training": {"epochs": 1, "steps_per_epoch": 1, "batch_size": 2}})
+    result = train(recipe, records, tmp_path / "run", smoke=True, verbose=0)
+    assert result.steps == 1 and load(result.folder / "config.toml").training.batch_size == 2
+
+
+def test_a_run_is_not_overwritten_by_accident(run, records):
+    with pytest.raises(ValueError, match=r"holds a run already"):
+        train(RECIPE, records, run.folder, verbose=0)
+
+
+def test_one_head_of_the_records_may_be_trained(records):
+    recipe = RECIPE.override()
+    recipe = Recipe(Model("slow_nano", {"action": 3}), recipe.schedule, recipe.training, recipe.data)
+    model = build_model(recipe, train_records.LABELS.heads)
+    clips, validation = datasets(recipe, records, model)
+    frames, labels = next(iter(clips))
+    assert set(labels) == {"action"} and validation is None
+    assert frames.shape == (4, 4, 64, 64, 3)
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (
+            {"model": {"heads": {"action": 157}}},
+            r"Head 'action' of the model has 157 classes; the records in .* 3 classes",
+        ),
+        (
+            {"model": {"heads": {"scene": 3}}},
+            r"Head 'scene' of the model has 3 classes; the records in .* no such head",
+        ),
+        ({"training": {"batch_size": 13}}, r"batch_size must be in 1 \.\. 12, the videos of split 'train'"),
+        ({"data": {"train_split": "trian"}}, r"manifest-trian\.json: no such file"),
+        ({"model": {"name": "slowfast_nono"}}, r"no model 'slowfast_nono'.*slowfast_nano"),
+    ],
+)
+def test_what_does_not_fit_is_refused_before_anything_is_written(records, tmp_path, change, message):
+    with pytest.raises(ValueError, match=message):
+        train(RECIPE.override(**change), records, tmp_path / "run", verbose=0)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_diverging_run_stops_and_keeps_no_broken_weights(records, tmp_path):
+    recipe = RECIPE.override(optimizer={"name": "sgd"}, schedule={"learning_rate": 1e30})
+    with pytest.raises(TrainingDivergedError, match=r"at step \d \(epoch 1, batch \d of it\), learning rate 1e\+30"):
+        train(recipe, records, tmp_path / "run", verbose=0)
+    assert not (tmp_path / "run" / "best.weights.h5").exists()
+
+
+def test_the_scripts_train_and_score(records, tmp_path):
+    recipe = RECIPE.override(model={"name": "slow_nano"}, training={"epochs": 1, "steps_per_epoch": 1})
+    (tmp_path / "mine.toml").write_text(recipe.to_toml())
+
+    def script(name, *arguments):
+        command = [sys.executable, ROOT / "training" / name, *arguments, "--records", records]
+        return subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+
+    done = script("train.py", tmp_path / "mine.toml", "--out", tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    done = script("score.py", tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert metrics["protocol"]["views"] == 3 and "action" in done.stdout
+    done = script("train.py", "no_such_recipe", "--out", tmp_path / "other")
+    assert done.returncode == 2 and "There is no recipe 'no_such_recipe'" in done.stderr
+    assert "Traceback" not in done.stderr

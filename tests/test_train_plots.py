@@ -1,0 +1,57 @@
+"""Pictures: they are written and show what they claim."""
+
+import numpy as np
+import pytest
+from matplotlib import image
+
+from kerasfast.train import plots
+
+HISTORY = "epoch,action_loss,loss,verb_loss,val_action_loss,val_loss,val_verb_loss,learning_rate,seconds\n"
+
+
+def test_curves_of_any_length_are_drawn(tmp_path):
+    history = tmp_path / "history.csv"
+    for epochs in (1, 12):
+        rows = [f"{e},{1 / e},{2 / e},{1 / e},{1 / e},{2 / e},{1 / e},{0.1 / e},3.0\n" for e in range(1, epochs + 1)]
+        history.write_text(HISTORY + "".join(rows))
+        plots.curves(history, tmp_path / "curves.png")
+        picture = image.imread(tmp_path / "curves.png")
+        assert picture.shape[0] > 300 and picture[..., :3].std() > 0.05
+
+
+def test_an_empty_history_is_refused(tmp_path):
+    (tmp_path / "history.csv").write_text(HISTORY)
+    with pytest.raises(ValueError, match=r"history\.csv: the history must have at least one epoch"):
+        plots.curves(tmp_path / "history.csv", tmp_path / "curves.png")
+
+
+def test_shown_classes_are_the_highest_and_every_true_one():
+    labels, scores = np.array([0, 1, 0, 1, 0]), np.array([0.9, 0.8, 0.7, 0.1, 0.2])
+    assert plots._shown(labels, scores, top=2) == [(0, 1), (1, 2), (3, 5)]
+
+
+def test_predictions_show_the_frames(tmp_path):
+    frames = [np.full((count, 40, 40, 3), 255 * (i % 2), np.uint8) for i, count in enumerate((3, 10))]
+    frames[0][..., 0] = 250  # red
+    labels = np.array([[1, 0, 0], [0, 1, 1]])
+    scores = np.array([[0.9, 0.2, 0.1], [0.5, 0.4, 0.05]])
+    names = ["turn the star", "a name that is far too long to be drawn beside a bar", "c"]
+    plots.predictions(frames, labels, scores, names, tmp_path / "p.png", titles=["one", "two"], top=2)
+    picture = image.imread(tmp_path / "p.png")
+    red = (picture[..., 0] > 0.9) & (picture[..., 1] < 0.1)
+    assert red.sum() > 5000
+
+
+def test_mosaics_read_like_text():
+    frames = np.arange(1, 9, dtype=np.uint8)[:, None, None, None] * np.ones((8, 2, 2, 3), np.uint8)
+    picture = plots._mosaic(frames, gap=1)
+    assert picture.shape == (5, 11, 3)
+    assert picture[0, ::3, 0].tolist() == [1, 2, 3, 4]
+    assert picture[3, ::3, 0].tolist() == [5, 6, 7, 8]
+    assert (picture[2] == 255).all()
+
+
+def test_arguments_that_do_not_agree_are_refused(tmp_path):
+    frames = [np.zeros((2, 8, 8, 3), np.uint8)]
+    with pytest.raises(ValueError, match=r"Received: 1 videos, labels \(2, 3\), scores \(2, 3\), 3 names"):
+        plots.predictions(frames, np.zeros((2, 3)), np.zeros((2, 3)), "abc", tmp_path / "p.png")

@@ -1,0 +1,59 @@
+"""Scores of a single file agree with scores through records."""
+
+import numpy as np
+import pytest
+
+import kerasfast as kf
+from kerasfast.data.video import read_video, write_video
+from kerasfast.train.predict import predict_video
+
+
+@pytest.fixture(scope="module")
+def model():
+    return kf.build("slow_nano", heads={"verb": 4, "action": kf.Head(5, "softmax")})
+
+
+@pytest.fixture
+def video(tmp_path):
+    rng = np.random.default_rng(0)
+    path = tmp_path / "clip.mp4"
+    write_video(path, rng.integers(0, 256, (60, 64, 96, 3), dtype=np.uint8), 24)
+    return path
+
+
+def test_one_view_is_the_model_on_the_middle_of_the_video(model, video):
+    frames = read_video(video, fps=24)
+    start = (60 - model.clip.span) // 2
+    clip = frames[start : start + model.clip.span : model.clip.stride, :, 16:80]
+    expected = model.predict(clip[None], verbose=0)
+    scores = predict_video(model, video, clips=1, crops=1)
+    for head in expected:
+        np.testing.assert_allclose(scores[head], expected[head][0], rtol=1e-5, atol=1e-6)
+
+
+def test_views_are_merged_by_max_for_sigmoid_and_mean_for_softmax(model, video):
+    frames = read_video(video, fps=24)
+    starts = (0, round((60 - model.clip.span) / 2), 60 - model.clip.span)
+    views = [
+        frames[start : start + model.clip.span : model.clip.stride, :, left : left + 64]
+        for start in starts
+        for left in (0, 16, 32)
+    ]
+    each = model.predict(np.stack(views), verbose=0)
+    scores = predict_video(model, video, clips=3, crops=3)
+    np.testing.assert_allclose(scores["verb"], each["verb"].max(0), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(scores["action"], each["action"].mean(0), rtol=1e-5, atol=1e-6)
+
+
+def test_a_short_video_repeats_its_last_frame(model, tmp_path):
+    path = tmp_path / "short.mp4"
+    write_video(path, np.random.default_rng(1).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8), 24)
+    frames = read_video(path)[[0, 2, 2, 2]]
+    expected = model.predict(frames[None], verbose=0)
+    scores = predict_video(model, path, clips=2, crops=1)
+    np.testing.assert_allclose(scores["verb"], expected["verb"][0], rtol=1e-5, atol=1e-6)
+
+
+def test_crops_are_one_or_three(model, video):
+    with pytest.raises(ValueError, match=r"crops must be 1 or 3\. Received: crops=2"):
+        predict_video(model, video, crops=2)

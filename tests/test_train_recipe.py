@@ -1,0 +1,181 @@
+"""Recipes: strict TOML, a round trip, and what they give to `compile` and `fit`."""
+
+import dataclasses
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from kerasfast.train import recipe as recipes
+from kerasfast.train.callbacks import TrainingDivergedError
+from kerasfast.train.recipe_sections import HeadTable
+
+# Keras saves weights through an __array__ without NumPy 2's copy argument.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+MINIMAL = """
+[model]
+name = "slowfast_nano"
+heads = {action = 5}
+[schedule]
+learning_rate = 1
+[training]
+epochs = 3
+batch_size = 2
+"""
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("name", recipes.list())
+def test_every_recipe_loads_and_survives_a_round_trip(name, tmp_path):
+    recipe = recipes.load(name)
+    assert recipe.name == name
+    path = tmp_path / "config.toml"
+    path.write_text(recipe.to_toml())
+    assert recipes.load(path) == recipe
+    smoked = recipe.smoked()
+    assert smoked.training.epochs * smoked.training.batch_size * (smoked.training.steps_per_epoch or 99) <= 100
+    assert smoked.smoke == {} and smoked.model == recipe.model
+
+
+def test_the_three_miniature_recipes_differ_in_the_architecture_alone():
+    first, *others = (recipes.load(f"miniature_{arch}_nano") for arch in ("slowfast", "slow", "fast"))
+    assert first.data.flip is False  # the verbs tell clockwise from counter-clockwise
+    for other in others:
+        model = dataclasses.replace(other.model, name=first.model.name)
+        assert dataclasses.replace(other, model=model, name=first.name) == first
+
+
+def test_numbers_lists_and_tables_take_their_types(tmp_path):
+    recipe = recipes.load(
+        write(
+            tmp_path, MINIMAL.replace("5}", '{classes = 7, activation = "softmax"}}') + "[data]\nshort_side = [9, 12]"
+        )
+    )
+    assert recipe.name == "mine"
+    assert type(recipe.schedule.learning_rate) is float
+    assert recipe.data.short_side == (9, 12)
+    assert recipe.model.heads == {"action": HeadTable(7, "softmax")}
+    assert recipe.model.activations == {"action": "softmax"}
+    assert recipes.load(write(tmp_path, recipe.to_toml())) == recipe
+
+
+@pytest.mark.parametrize(
+    "line, message",
+    [
+        ("[optimizer]\nmomentun = 0.8", r"mine\.toml: unknown key 'optimizer\.momentun'\. Did you mean 'momentum'\?"),
+        ("[optimiser]\nname = 'sgd'", r"mine\.toml: unknown key 'optimiser'\. Did you mean 'optimizer'\?"),
+        ("[optimizer]\nmomentum = '0.8'", r"mine\.toml: key 'optimizer\.momentum' must be float\. Received: '0\.8'"),
+        ("[optimizer]\nmomentum = true", r"'optimizer\.momentum' must be float\. Received: True"),
+        ("[optimizer]\nnesterov = 1", r"'optimizer\.nesterov' must be bool\. Received: 1"),
+        ("[optimizer]\nname = 'adam'", r"mine\.toml: optimizer\.name must be one of 'sgd', 'adamw'\. Received: 'adam'"),
+        ("[evaluation]\nclips = true", r"'evaluation\.clips' must be int\. Received: True"),
+        ("[evaluation]\nmerge = 'maximum'", r"evaluation\.merge must be one of 'max', 'mean'"),
+        ("[data]\nshort_side = [9, 10, 11]", r"'data\.short_side' must be tuple\[int, int\]"),
+        ("[data]\nshort_side = [11, 10]", r"data\.short_side must be a rising range"),
+        ("[smoke.training]\nepoch = 1", r"mine\.toml: with \[smoke\]: unknown key 'training\.epoch'"),
+        ("[data\n", r"mine\.toml: not a TOML file: .*line \d+"),
+    ],
+)
+def test_a_wrong_file_is_refused_by_file_and_key(tmp_path, line, message):
+    with pytest.raises(ValueError, match=message):
+        recipes.load(write(tmp_path, MINIMAL + line))
+
+
+def test_a_missing_key_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"mine\.toml: key 'training\.epochs' is missing"):
+        recipes.load(write(tmp_path, MINIMAL.replace("epochs = 3", "")))
+
+
+def test_a_typo_in_the_name_suggests_the_nearest():
+    with pytest.raises(
+        ValueError, match=r"no recipe 'miniature_slowfast_nan'\. Did you mean 'miniature_slowfast_nano'"
+    ):
+        recipes.load("miniature_slowfast_nan")
+    with pytest.raises(ValueError, match=r"no recipe file nowhere/mine\.toml"):
+        recipes.load("nowhere/mine.toml")
+
+
+def test_override_is_strict(tmp_path):
+    recipe = recipes.load(write(tmp_path, MINIMAL))
+    changed = recipe.override(training={"epochs": 9}, data={"crop_size": 64})
+    assert (changed.training.epochs, changed.training.batch_size, changed.data.crop_size) == (9, 2, 64)
+    with pytest.raises(ValueError, match=r"recipe 'mine': unknown key 'training\.epoch'"):
+        recipe.override(training={"epoch": 9})
+
+
+def test_compile_args_count_the_schedule_in_steps(tmp_path):
+    text = MINIMAL.replace(
+        "learning_rate = 1", "learning_rate = 1\nwarmup_epochs = 0.5\nname = 'step'\ndecay_epochs = [1, 2]"
+    )
+    arguments = recipes.load(write(tmp_path, text)).compile_args(steps_per_epoch=10)
+    assert arguments["jit_compile"] is False or keras.backend.backend() != "tensorflow"
+    assert set(arguments["loss"]) == {"action"}
+    rate = arguments["optimizer"]._learning_rate
+    np.testing.assert_allclose(
+        [float(rate(step)) for step in (0, 1, 5, 9, 10, 19, 20, 29)], [0, 0.2, 1, 1, 0.1, 0.1, 0.01, 0.01], rtol=1e-5
+    )
+
+
+def test_steps_per_epoch_of_the_recipe_shortens_the_schedule(tmp_path):
+    recipe = recipes.load(write(tmp_path, MINIMAL)).override(training={"steps_per_epoch": 4})
+    rate = recipe.compile_args(steps_per_epoch=10)["optimizer"]._learning_rate
+    assert float(rate(12)) == pytest.approx(0, abs=1e-7) and float(rate(6)) == pytest.approx(0.5)
+
+
+def dense_model():
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((4,))
+    outputs = {"action": keras.layers.Dense(5, activation="sigmoid")(inputs)}
+    return keras.Model(inputs, outputs)
+
+
+def arrays(rows=12):
+    generator = np.random.default_rng(0)
+    labels = (generator.random((rows, 5)) < 0.5).astype("float32")
+    return generator.normal(size=(rows, 4)).astype("float32"), {"action": labels}
+
+
+def test_fit_with_the_callbacks_writes_history_and_the_last_weights(tmp_path):
+    recipe = recipes.load(write(tmp_path, MINIMAL))
+    model, (x, y) = dense_model(), arrays()
+    model.compile(**recipe.compile_args(steps_per_epoch=6))
+    for _ in range(2):  # the second run takes the place of the first
+        model.fit(x, y, batch_size=2, epochs=3, verbose=0, callbacks=recipe.callbacks(tmp_path / "run"))
+    lines = (tmp_path / "run" / "history.csv").read_text().splitlines()
+    assert len(lines) == 4
+    assert lines[0] == "epoch,loss,learning_rate,seconds"
+    assert [line.split(",")[0] for line in lines[1:]] == ["1", "2", "3"]
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["best.weights.h5", "history.csv"]
+    other = dense_model()
+    other.load_weights(tmp_path / "run" / "best.weights.h5")
+    for a, b in zip(other.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_with_validation_the_best_weights_are_kept(tmp_path):
+    recipe = recipes.load(write(tmp_path, MINIMAL))
+    model, (x, y) = dense_model(), arrays()
+    opposite = {"action": 1 - y["action"]}  # the better the fit, the worse the validation loss
+    model.compile(**recipe.compile_args(steps_per_epoch=6))
+    history = model.fit(
+        x, y, batch_size=2, epochs=3, validation_data=(x, opposite), verbose=0, callbacks=recipe.callbacks(tmp_path)
+    ).history["val_loss"]
+    assert history[0] < history[1] < history[2]
+    model.load_weights(tmp_path / "best.weights.h5")
+    assert model.evaluate(x, opposite, verbose=0, return_dict=True)["loss"] == pytest.approx(history[0], rel=1e-5)
+
+
+def test_a_loss_that_is_not_a_number_stops_the_run_and_names_the_step(tmp_path):
+    recipe = recipes.load(write(tmp_path, MINIMAL))
+    model, (x, y) = dense_model(), arrays()
+    model.compile(**recipe.compile_args(steps_per_epoch=6))
+    x[6] = np.nan  # the fourth batch of two
+    with pytest.raises(TrainingDivergedError, match=r"nan at step 4 \(epoch 1, batch 4 of it\)"):
+        model.fit(x, y, batch_size=2, shuffle=False, verbose=0, callbacks=recipe.callbacks(tmp_path))

@@ -1,0 +1,34 @@
+"""Models of run folders and of the zoo."""
+
+import numpy as np
+import pytest
+
+import kerasfast as kf
+from kerasfast.train.run import WEIGHTS_FILE, load_model, save_model_config
+
+
+def test_a_run_gives_its_model_back(tmp_path):
+    heads = {"verb": kf.Head(3, "sigmoid", ("lift", "open", "slide"))}
+    model = kf.build(kf.variant("slow_nano", beta=1 / 2), heads=heads, embedding=7)
+    save_model_config(model, tmp_path)
+    model.save_weights(tmp_path / WEIGHTS_FILE)
+    again = load_model(tmp_path)
+    assert again.variant == model.variant
+    assert again.heads == heads
+    frames = np.random.default_rng(0).integers(0, 256, (1, 4, 64, 64, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(again.predict(frames, verbose=0)["verb"], model.predict(frames, verbose=0)["verb"])
+
+
+def test_a_name_of_the_zoo():
+    assert load_model("slow_nano").variant.name == "slow_nano"
+
+
+def test_a_folder_that_is_no_run(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"not the folder of a run: it has no model\.json"):
+        load_model(tmp_path)
+
+
+def test_a_run_without_weights(tmp_path):
+    save_model_config(kf.build("slow_nano", heads={"verb": 3}), tmp_path)
+    with pytest.raises(FileNotFoundError, match=WEIGHTS_FILE):
+        load_model(tmp_path)
