@@ -94,16 +94,25 @@ def read_weights(path: str | Path) -> dict[str, np.ndarray]:
         name = canonical_name(str(group.attrs.get("name", "")))
         if isinstance(group, h5py.Group) and name is not None and len(group) in _LEAVES:
             for index, leaf in enumerate(_LEAVES[len(group)]):
-                arrays[f"{name}/{leaf}"] = np.asarray(group[str(index)])
+                if f"{name}/{leaf}" in arrays:
+                    raise ValueError(f"it holds {name} twice")
+                arrays[f"{name}/{leaf}"] = _array(group, str(index), name)
 
     try:
         with h5py.File(path) as file:
             file.visititems(visit)
-    except (OSError, KeyError, RuntimeError) as error:
+    except (OSError, KeyError, RuntimeError, TypeError, ValueError, MemoryError) as error:
         raise ValueError(f"{path} is damaged: {error}. Copy or save it again.") from error
     if not arrays:
         raise ValueError(f"{path} holds no weights of a kerasfast model. Give a file written by model.save_weights.")
     return arrays
+
+
+def _array(group: h5py.Group, key: str, layer: str) -> np.ndarray:
+    # HDF5 can link into other files; weights come from the file that was named.
+    if not isinstance(group.get(key, getlink=True), h5py.HardLink) or not isinstance(group[key], h5py.Dataset):
+        raise ValueError(f"variable {key} of {layer} is no array")
+    return np.asarray(group[key])
 
 
 def assign(model: keras.Model, arrays: Mapping[str, np.ndarray], *, source: str, new_heads: bool) -> LoadReport:
@@ -157,6 +166,8 @@ def _mismatch(names: Iterable[str], targets: Mapping[str, Any], arrays: Mapping[
 
 
 def _check_values(name: str, array: np.ndarray, source: str) -> None:
+    if array.dtype.kind not in "fiu":
+        raise ValueError(f"{source} holds values that are not numbers in {name}. Take another copy of the file.")
     if not np.isfinite(array).all():
         raise ValueError(f"{source} holds values that are not finite in {name}. Take another copy of the file.")
     if name.endswith("moving_variance") and (array < 0).any():

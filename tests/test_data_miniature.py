@@ -62,6 +62,7 @@ def test_exactly_four_pairs_of_actions_differ_only_by_the_rolling_direction():
     same_object = [(a, b) for a, b in combinations(rolling, 2) if ACTIONS[a].object == ACTIONS[b].object]
     assert len(same_object) == 4
     assert tuple(same_object) == motion_pairs()
+    assert miniature.motion_actions() == tuple(sorted({number for pair in same_object for number in pair}))
     assert not any(action.verb_name.startswith("roll") for action in NOVEL_ACTIONS)
 
 
@@ -198,23 +199,27 @@ def binomial_bound(clips):
     return 0.5 + 3.09 * 0.5 / clips**0.5
 
 
-def rolling_crops(split, clips, folder):
-    """Clips of the object's place in videos of the eight actions, as drawn and as read from an mp4.
+PLACES = ((24, 24), (24, 72), (72, 24), (72, 72))  # one rolling object in each quarter of a video
 
-    Returns brightness (2, clips, 32, 24, 24) and directions (clips,).
+
+def rolling_crops(split, clips, folder):
+    """Clips of rolling objects from videos of the eight actions, as drawn and as read from an mp4.
+
+    Returns brightness (2, clips, 32, 24, 24) and, for each clip, whether it rolls up (clips,).
     """
-    crops, directions = [], []
-    for index in range(clips):
-        action = ACTIONS[motion_pairs()[index % 4][index // 4 % 2]]
-        part = Part(action, 0, 0, CLIP + 8, 48, 48)
-        subjects = SUBJECTS[split]
-        script = Script("x", split, index, subjects[index // 8 % len(subjects)], CLIP + 8, 96, 96, (part,))
-        drawn = render(script, SEED)
+    upwards = np.random.default_rng(len(split)).permutation(clips) % 2
+    crops = []
+    for index in range(clips // 4):
+        parts = []
+        for pair, up, (y, x) in zip(motion_pairs(), upwards[4 * index :], PLACES, strict=False):
+            parts.append(Part(ACTIONS[pair[up]], pair[up], 0, CLIP + 8, x, y))
+        subject = SUBJECTS[split][index % len(SUBJECTS[split])]
+        drawn = render(Script("x", split, index, subject, CLIP + 8, 96, 96, tuple(parts)), SEED)
         miniature.encode(folder / "x.mp4", drawn)
-        both = np.stack([drawn, video.read_video(folder / "x.mp4")])
-        crops.append(both[:, 4 : 4 + CLIP, 36:60, 36:60].mean(axis=-1))  # past the fading in
-        directions.append(action.verb_name == "rollup")
-    return np.stack(crops, axis=1).astype(np.float32), np.array(directions)
+        both = np.stack([drawn, video.read_video(folder / "x.mp4")]).mean(axis=-1)
+        for y, x in PLACES:
+            crops.append(both[:, 4 : 4 + CLIP, y - 12 : y + 12, x - 12 : x + 12])  # past the fading in
+    return np.stack(crops, axis=1).astype(np.float32), upwards.astype(bool)
 
 
 @pytest.fixture(scope="module")
@@ -255,21 +260,24 @@ def pixels(crops):
 
 
 def edges(crops):
-    """What motion may leave behind in one frame: contrast, sharpness, and a weaker edge above or below each edge."""
+    """What motion may leave behind in one frame: contrast, sharpness, and a fainter edge above or below each edge."""
     examples = []
     for moment in TRAINING_MOMENTS:
         picture = crops[:, moment]
         slope, sideways = np.diff(picture, axis=1), np.diff(picture, axis=2)
         shares = np.linspace(0.02, 0.98, 13)
         spread = [np.quantile(values, shares, axis=(1, 2)).T for values in (picture, slope, sideways)]
-        steep = np.abs(slope)
-        scale = (steep**3).mean(axis=(1, 2)) + 1
-        trails = [
-            (steep[:, far:] ** 2 * steep[:, :-far] - steep[:, far:] * steep[:, :-far] ** 2).mean(axis=(1, 2)) / scale
-            for far in range(1, 8)
-        ]
-        examples.append(np.concatenate([*spread, np.stack(trails, axis=1)], axis=1))
+        bands = np.diff(picture[:, :, 8:16].mean(axis=2), axis=1)  # the noise averages out along a band
+        examples.append(np.concatenate([*spread, trails(slope), trails(bands[..., None])], axis=1))
     return examples
+
+
+def trails(slope):
+    """Whether edges have fainter ones of the same sense 1 to 7 pixels above (positive) or below: (clips, 7)."""
+    strong = np.abs(slope) * slope
+    scale = (np.abs(slope) ** 3).mean(axis=(1, 2)) + 1
+    lean = [strong[:, far:] * slope[:, :-far] - slope[:, far:] * strong[:, :-far] for far in range(1, 8)]
+    return np.stack([values.mean(axis=(1, 2)) / scale for values in lean], axis=1)
 
 
 def band_phases(crops):
@@ -322,7 +330,7 @@ def test_the_single_frame_control_finds_a_trail(crops):
         split: (0.8 * frames + 0.2 * np.roll(frames, 1, axis=1), directions)
         for split, (frames, directions) in crops.items()
     }
-    assert max(accuracy(trailing, edges, kind) for kind in CLASSIFIERS) > 0.65
+    assert max(accuracy(trailing, edges, kind) for kind in CLASSIFIERS) > 0.7
 
 
 @pytest.mark.parametrize("kind", CLASSIFIERS)

@@ -78,13 +78,6 @@ def test_bytes_that_are_no_jpeg_end_in_a_status(model, functions):
             functions["jpeg_frames"](frames=with_one(files, bad))
 
 
-def test_frames_of_two_sizes_in_a_clip_end_in_a_status(model, functions):
-    files = jpeg_clips(1, model.clip.frames, 64, 80)
-    other = jpeg_clips(1, 1, 64, 64)[0, 0]
-    with pytest.raises(tf.errors.InvalidArgumentError, match=r"(?i)shape"):
-        functions["jpeg_frames"](frames=with_one(files, other))
-
-
 def test_a_request_may_mix_clips_of_different_sizes(model, functions):
     size = model.variant.test_crop_size
     small, large = jpeg_clips(1, model.clip.frames, 64, 96), jpeg_clips(1, model.clip.frames, 140, 100, seed=1)

@@ -17,7 +17,7 @@ import numpy as np
 
 from kerasfast.data.errors import DataError
 from kerasfast.data.miniature_files import PREFIX, remove_annotations, write_annotations
-from kerasfast.data.miniature_plan import FPS
+from kerasfast.data.miniature_plan import FPS, motion_pairs
 from kerasfast.data.miniature_render import render
 from kerasfast.data.miniature_scripts import Script, write_scripts
 from kerasfast.data.video import write_video
@@ -53,6 +53,11 @@ def split_sizes(train_videos: int = 1200, test_videos: int | None = None) -> dic
     }
 
 
+def motion_actions() -> tuple[int, ...]:
+    """Numbers of the eight actions of the motion-only pairs, which the Slow pathway alone cannot tell apart."""
+    return tuple(sorted(number for pair in motion_pairs() for number in pair))
+
+
 def generate(
     out: str | Path,
     train_videos: int = 1200,
@@ -65,7 +70,8 @@ def generate(
 
     Files, in the formats of Charades: `out/videos/<id>.mp4`, `out/Miniature_v1_{train,test,novel,kinetics_train,
     kinetics_test}.csv`, and `out/Miniature_v1_{classes,verbclasses,objectclasses,mapping}.txt`. The classes of the
-    novel split are in `out/novel`. The annotations are written last: a folder that has them is complete.
+    novel split are in `out/novel`. The annotations are written last, and those of the training split last of all: a
+    folder that has them is complete.
 
     Args:
         out: Folder to write; created, or filled anew if it holds a miniature.

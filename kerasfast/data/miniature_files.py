@@ -56,12 +56,14 @@ def write_annotations(out: Path, scripts: dict[str, list[Script]], seed: int) ->
     The novel pairs have class files of their own in `out/novel`: the 40 classes under their numbers, then the six
     novel pairs, with the same verbs and objects. So a model with 40 actions is scored on the novel videos with its
     verb and object heads, and no file of the other splits knows of a class that nothing trains.
+
+    `scripts` begins with the training split; its CSV is written last, so where it is, everything is.
     """
     for folder, actions in ((out, ACTIONS), (out / NOVEL_FOLDER, ACTIONS + NOVEL_ACTIONS)):
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in class_files(actions).items():
             _write(folder / name, text)
-    for split, videos in scripts.items():
+    for split, videos in reversed(scripts.items()):
         _write(out / f"{PREFIX}_{split}.csv", annotation_csv(videos, seed))
 
 

@@ -103,9 +103,7 @@ class PartBuilder:
                     spool = stack.enter_context(_Spool(self._folder))
                     length, found = self._cut(source, found, spool)
                 if found != length:
-                    raise DataError(
-                        f"{source.path}: decodes to another number of frames each time. Encode it again."
-                    )
+                    raise DataError(f"{source.path}: decodes to another number of frames each time. Encode it again.")
             except DataError as error:
                 if not self._skip_bad:
                     raise

@@ -334,3 +334,15 @@ def _picture(frame: av.VideoFrame, scaler: VideoReformatter, short_side: int | N
 def _quarter_turns(frame: av.VideoFrame) -> int:
     """Counter-clockwise quarter turns that show the frame upright."""
     return round(frame.rotation / 90) % 4
+
+
+def FrameStream(  # noqa: N802
+    path: str | Path,
+    fps: float | None = None,
+    short_side: int | None = None,
+    *,
+    wanted: Callable[[int], bool] | None = None,
+) -> Iterator[tuple[int, np.ndarray]]:
+    """The wanted frames with their numbers; see `OpenVideo.frames`."""
+    with OpenVideo(path) as video:
+        yield from video.frames(fps, short_side, wanted)

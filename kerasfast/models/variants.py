@@ -196,7 +196,7 @@ _NANO: dict[str, Any] = {
     "short_side": (64, 80),
 }
 _NANO_SLOW = Pathway((1, 1, 1), 1, (1, 3, 3), (None, None, None))
-_NANO_FAST = Pathway((1, 1, 1), 5, (3, 3, 3), (None, None, None))
+_NANO_FAST = Pathway((1, 1, 1), 3, (3, 3, 3), (None, None, None))
 
 _ROWS = (
     Variant("slowfast_r50_4x16", ClipSpec(32, 2), _slow(_R50), _fast(_R50), alpha=8, lateral_kernel=5),

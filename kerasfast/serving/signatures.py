@@ -12,6 +12,7 @@ from kerasfast.data.transforms import crop_position, decode, scale_short_side
 from kerasfast.models.classifier import SMALLEST_SIDE
 from kerasfast.models.variants import Variant
 
+Scores = Callable[[tf.Tensor], dict[str, tf.Tensor]]
 CENTRE = 1  # of the three positions of `crop_position`
 
 
@@ -19,8 +20,8 @@ def signatures(network: keras.Model, variant: Variant) -> dict[str, Any]:
     """The traced functions of a SavedModel by name.
 
     `serving_default` takes uint8 `frames` `(batch, T, H, W, 3)`; `jpeg_frames` takes string `frames` `(batch, T)`,
-    the JPEG files of the frames of each clip, all frames of a clip of one size. Each JPEG clip is scaled to a short
-    side of `variant.test_crop_size` and cropped to its centre, as in testing. Both answer with
+    the JPEG files of the frames of each clip, of any size. Each is scaled to a short side of
+    `variant.test_crop_size` and cropped to its centre, as in testing. Both answer with
     `{head: float32 (batch, classes)}`, or with an `InvalidArgument` status where a request has no clip, another number
     of frames or too small ones, or bytes that are no JPEG.
 
@@ -31,19 +32,26 @@ def signatures(network: keras.Model, variant: Variant) -> dict[str, Any]:
     Returns:
         `tf.types.experimental.ConcreteFunction` by signature name.
     """
+    pixels = tf.TensorSpec((None, variant.clip.frames, None, None, 3), tf.uint8)
+
+    # One function that every signature calls, so that the network is traced and stored once.
+    @tf.function(input_signature=[pixels], autograph=False)
+    def scores(frames: tf.Tensor) -> dict[str, tf.Tensor]:
+        return dict(network(tf.cast(frames, tf.float32), training=False))
+
     functions = {
-        "serving_default": _pixels_signature(network, variant),
-        "jpeg_frames": _jpeg_signature(network, variant),
+        "serving_default": _pixels_signature(scores, variant),
+        "jpeg_frames": _jpeg_signature(scores, variant),
     }
     return {name: function.get_concrete_function() for name, function in functions.items()}
 
 
-def _pixels_signature(network: keras.Model, variant: Variant) -> Any:
+def _pixels_signature(scores: Scores, variant: Variant) -> Any:
     # The frame count is left open here and checked in the graph: servers do not compare requests with the shapes
     # of a signature, and a static count would let the graph optimiser drop the check.
     spec = tf.TensorSpec((None, None, None, None, 3), tf.uint8, name="frames")
 
-    @tf.function(input_signature=[spec])
+    @tf.function(input_signature=[spec], autograph=False)
     def serving_default(frames: tf.Tensor) -> dict[str, tf.Tensor]:
         shape = tf.shape(frames)
         fits = (shape[1] == variant.clip.frames) & (tf.minimum(shape[2], shape[3]) >= SMALLEST_SIDE) & (shape[0] > 0)
@@ -53,39 +61,36 @@ def _pixels_signature(network: keras.Model, variant: Variant) -> Any:
         )
         with tf.control_dependencies([_require(fits, rule, shape)]):
             frames = tf.identity(frames)
-        return _scores(network, variant, frames)
+        return scores(tf.ensure_shape(frames, (None, variant.clip.frames, None, None, 3)))
 
     return serving_default
 
 
-def _jpeg_signature(network: keras.Model, variant: Variant) -> Any:
+def _jpeg_signature(scores: Scores, variant: Variant) -> Any:
     spec = tf.TensorSpec((None, None), tf.string, name="frames")
-    view = tf.TensorSpec((variant.clip.frames, variant.test_crop_size, variant.test_crop_size, 3), tf.uint8)
+    length, size = variant.clip.frames, variant.test_crop_size
+    view = tf.TensorSpec((size, size, 3), tf.uint8)
 
-    @tf.function(input_signature=[spec])
+    @tf.function(input_signature=[spec], autograph=False)
     def jpeg_frames(frames: tf.Tensor) -> dict[str, tf.Tensor]:
         shape = tf.shape(frames)
         rule = (
-            f"{variant.name} takes JPEG frames of shape (batch, {variant.clip.frames}), batch at least 1, "
+            f"{variant.name} takes JPEG frames of shape (batch, {length}), batch at least 1, "
             f"sampled with {_sampling(variant)}"
         )
-        fits = (shape[1] == variant.clip.frames) & (shape[0] > 0)
-        with tf.control_dependencies([_require(fits, rule, shape)]):
-            frames = tf.ensure_shape(tf.identity(frames), (None, variant.clip.frames))
-        clips = tf.map_fn(_centre_view(variant.test_crop_size), frames, fn_output_signature=view)
-        return _scores(network, variant, clips)
+        with tf.control_dependencies([_require((shape[1] == length) & (shape[0] > 0), rule, shape)]):
+            jpegs = tf.reshape(frames, (-1,))
+        # Frame by frame takes 0.042 s for 32 frames of 340x256; scaling a clip at once 0.066 s, as it leaves the
+        # cache.
+        views = tf.map_fn(_centre_view(size), jpegs, parallel_iterations=length, fn_output_signature=view)
+        return scores(tf.reshape(views, (-1, length, size, size, 3)))
 
     return jpeg_frames
 
 
 def _centre_view(size: int) -> Callable[[tf.Tensor], tf.Tensor]:
-    """From the JPEG frames of a clip to its centre crop, through the functions that make testing views."""
-    return lambda jpegs: crop_position(scale_short_side(decode(jpegs), size), CENTRE, size)
-
-
-def _scores(network: keras.Model, variant: Variant, frames: tf.Tensor) -> dict[str, tf.Tensor]:
-    frames = tf.ensure_shape(frames, (None, variant.clip.frames, None, None, 3))
-    return dict(network(tf.cast(frames, tf.float32), training=False))
+    """From a JPEG frame to its centre crop, through the functions that make testing views of clips."""
+    return lambda jpeg: crop_position(scale_short_side(decode(jpeg[None]), size), CENTRE, size)[0]
 
 
 def _require(condition: tf.Tensor, rule: str, shape: tf.Tensor) -> tf.Operation:

@@ -67,8 +67,6 @@ def train(
         TrainingDivergedError: The loss became NaN; names the step.
         DataError: Records that are missing, damaged, or of other clips.
     """
-    import keras
-
     recipe = recipe if isinstance(recipe, Recipe) else load(recipe)
     if smoke:
         recipe = recipe.smoked()
@@ -80,6 +78,8 @@ def train(
     labels = read_manifest(records, recipe.data.train_split).labels
     tables = recipe.model.head_tables
     check_heads({name: table.classes for name, table in tables.items()}, labels.sizes, str(records))
+    import keras  # late, so that a mistake above shows without the seconds that TensorFlow takes to load
+
     keras.utils.set_random_seed(recipe.training.seed)
     model = build_model(recipe, labels.heads)
     clips, validation = datasets(recipe, records, model)
@@ -95,6 +95,7 @@ def train(
         validation_data=validation,
         callbacks=recipe.callbacks(folder),
         verbose=verbose,
+        shuffle=False,  # the records are; Keras would warn
     ).history
     seconds = time.perf_counter() - begin
     model.load_weights(folder / WEIGHTS_FILE)
@@ -142,7 +143,8 @@ def datasets(recipe: Recipe, records: str | Path, model: VideoClassifier) -> tup
     Each holds one epoch and, iterated again, the next; labels are those of the model's heads.
 
     Raises:
-        ValueError: There are fewer videos than a batch takes.
+        ValueError: There are fewer videos than a batch takes, or a crop larger than the short side.
+        DataError: Records that are missing, damaged, or of other clips.
     """
     from kerasfast.data.pipeline import training_clips
 
@@ -151,13 +153,13 @@ def datasets(recipe: Recipe, records: str | Path, model: VideoClassifier) -> tup
     scale = crop / model.variant.crop_size  # another crop keeps its share of the picture
     low, high = data.short_side or (round(side * scale) for side in model.variant.short_side)
 
+    heads = list(model.heads)
+
     def clips(split: str, **options: Any) -> Any:
         made = training_clips(
             records, model.clip, training.batch_size, crop_size=crop, split=split, seed=training.seed, **options
         )
-        heads = list(model.heads)
-        made = made.map(lambda frames, labels: (frames, {head: labels[head] for head in heads}))
-        return made
+        return made.map(lambda frames, labels: (frames, {head: labels[head] for head in heads}))
 
     train_clips = clips(data.train_split, short_side=(low, high), flip=data.flip)
     if training.steps_per_epoch is not None:

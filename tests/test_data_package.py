@@ -1,0 +1,29 @@
+import subprocess
+import sys
+
+import pytest
+
+import kerasfast.data
+
+
+def test_importing_the_package_imports_no_tensorflow():
+    code = (
+        "import sys, kerasfast.data as data\n"
+        "from kerasfast.data import ClipSpec, DataError, LabelSpace, read_charades_csv, read_charades_classes\n"
+        "assert issubclass(DataError, ValueError)\n"
+        "heavy = {'tensorflow', 'torch', 'keras', 'av'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+
+
+def test_every_public_name_can_be_had():
+    for name in kerasfast.data.__all__:
+        assert getattr(kerasfast.data, name).__name__ == name
+        assert name in dir(kerasfast.data)
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match=r"module 'kerasfast\.data' has no attribute 'bild_records'"):
+        kerasfast.data.bild_records  # noqa: B018
