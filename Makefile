@@ -8,7 +8,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
 export PYTHONMALLOC ?= malloc
 
-.PHONY: demo test parity slow lint benchmark clean
+.PHONY: demo test parity slow lint types benchmark clean
 
 demo: $(VENV)/.installed
 	$(BIN)/kerasfast demo out/demo $(if $(SMOKE),--smoke)
@@ -27,6 +27,8 @@ slow: $(VENV)/.installed
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: $(VENV)/.installed
 	$(BIN)/pyright
 
 # benchmarks/miniature.json: SlowFast, Slow and Fast alone at equal training.

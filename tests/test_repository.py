@@ -51,6 +51,8 @@ IMPORTERS = {
 # made of them.
 TESTED_BY = {
     "_data_folders.py": "test_registry.py",
+    "cli/predict.py": "test_cli_training.py",
+    "cli/serving.py": "test_cli_training.py",
     "data/build_state.py": "test_data_records.py",
     "data/errors.py": "test_data_annotations.py",
     "data/jpeg.py": "test_data_transforms.py",

@@ -43,7 +43,8 @@ class Recipe:
     def override(self, **tables: Mapping[str, Any]) -> Recipe:
         """Return the recipe with some keys replaced.
 
-        >>> recipe.override(training={"epochs": 3}, schedule={"learning_rate": 0.1})
+        >>> load("miniature_slowfast_nano").override(training={"epochs": 3}).training.epochs
+        3
 
         Raises:
             ValueError: As `load`.
