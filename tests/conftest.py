@@ -63,7 +63,7 @@ def frame_numbers(frames: np.ndarray) -> np.ndarray:
 @pytest.fixture(scope="session")
 def charades_folder(tmp_path_factory) -> Path:
     """A folder of class files and `Tiny_v1_train.csv`, `Tiny_v1_test.csv`, with their videos in `videos/`."""
-    from kerasfast.data.video import write_video
+    from kerasfast.data.video_writer import write_video
 
     folder = tmp_path_factory.mktemp("charades")
     (folder / "videos").mkdir()

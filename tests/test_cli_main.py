@@ -1,6 +1,5 @@
 """Entry point: help, exit codes, tracebacks on request."""
 
-import click
 import pytest
 import typer
 from cli_case import refuses, run
@@ -11,7 +10,7 @@ from kerasfast.cli.main import app, main
 def commands():
     def walk(group, path):
         for name, command in group.commands.items():
-            if isinstance(command, click.Group):
+            if hasattr(command, "commands"):
                 yield from walk(command, (*path, name))
             else:
                 yield " ".join((*path, name)), command

@@ -436,7 +436,7 @@ print(manifest.counts["records"], resource.getrusage(resource.RUSAGE_SELF).ru_ma
 
 @pytest.mark.slow
 def test_a_long_video_fits_in_memory(tmp_path):
-    from kerasfast.data.video import write_video
+    from kerasfast.data.video_writer import write_video
 
     noise = np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8).repeat(4, 0).repeat(4, 1)
     frames = (np.roll(noise, 3 * index, axis=1) for index in range(600 * 24))

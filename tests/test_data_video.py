@@ -5,7 +5,8 @@ from conftest import SHARED, TINY_VIDEOS, frame_numbers, tiny_frame
 
 from kerasfast.data.clips import resample_indices
 from kerasfast.data.errors import DataError
-from kerasfast.data.video import OpenVideo, frames, probe, read_video, scaled_size, write_video
+from kerasfast.data.video import OpenVideo, frames, probe, read_video, scaled_size
+from kerasfast.data.video_writer import write_video
 
 
 @pytest.fixture(scope="module")

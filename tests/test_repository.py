@@ -18,7 +18,7 @@ LAYERS = ("_data_folders", "data", "models", "checkpoints", "weights", "registry
 
 # Module -> the only ones that may import it, as file names or folders.
 IMPORTERS = {
-    "av": ("data/video.py",),
+    "av": ("data/video.py", "data/video_writer.py"),
     "h5py": ("weights.py", "checkpoints/"),
     "matplotlib": ("train/plots.py", "explain/", "cli/"),
     "rich": ("cli/",),
@@ -66,6 +66,7 @@ TESTED_BY = {
     "data/record_builder.py": "test_data_records.py",
     "data/record_plan.py": "test_data_records.py",
     "data/record_schema.py": "test_data_records.py",
+    "data/video_writer.py": "test_data_video.py",
     "data/windows.py": "test_data_pipeline.py",
     "models/fusion.py": "test_models_backbone.py",
     "train/callbacks.py": "test_train_recipe.py",

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import kerasfast as kf
-from kerasfast.data.video import read_video, write_video
+from kerasfast.data.video import read_video
+from kerasfast.data.video_writer import write_video
 from kerasfast.train.predict import predict_video
 
 

@@ -8,7 +8,7 @@ from kerasfast.data.annotations import Segment, VideoRow
 from kerasfast.data.clips import ClipSpec
 from kerasfast.data.labels import LabelSpace
 from kerasfast.data.records import build_records
-from kerasfast.data.video import write_video
+from kerasfast.data.video_writer import write_video
 
 LABELS = LabelSpace(
     heads={"verb": ("rise", "fall"), "object": ("red", "green"), "action": ("rise red", "fall red", "rise green")},

@@ -20,7 +20,7 @@ from kerasfast.data.miniature_files import PREFIX, remove_annotations, write_ann
 from kerasfast.data.miniature_plan import FPS, motion_pairs
 from kerasfast.data.miniature_render import render
 from kerasfast.data.miniature_scripts import Script, write_scripts
-from kerasfast.data.video import write_video
+from kerasfast.data.video_writer import write_video
 
 # "ultrafast" writes no B-frames and predicts little: fast, and poor in traces of motion in a single frame.
 _PRESET = "ultrafast"

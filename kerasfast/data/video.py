@@ -1,9 +1,9 @@
-"""Video files to frames and back; the one importer of the decoder (PyAV)."""
+"""Video files to frames; the one importer of the decoder (PyAV)."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -21,7 +21,6 @@ _MISSING_FRAMES = 2
 _MISSING_SHARE = 0.02
 # PyAV 17 starts threads for each small frame unless told otherwise: 140 instead of 80 us at 128x96.
 _SCALE_OPTIONS = {"threads": 1} if int(av.__version__.split(".")[0]) >= 17 else {}
-_FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".avi": "avi"}
 
 
 @dataclass(frozen=True)
@@ -252,53 +251,6 @@ def scaled_size(width: int, height: int, short_side: int | None, enlarge: bool =
     return width * short_side // shorter, height * short_side // shorter
 
 
-def write_video(
-    path: str | Path, frames: Iterable[np.ndarray], fps: float, crf: int = 18, preset: str = "veryfast"
-) -> None:
-    """Writes an H.264 video (libx264, yuv420p); the same frames give the same bytes.
-
-    Args:
-        path: File to write: .mp4, .m4v, .mov, .mkv or .avi. It appears only once it is whole.
-        frames: uint8 `(H, W, 3)`, RGB, all of one size, both sides even.
-        fps: Frame rate.
-        crf: Quality of libx264, 0 (lossless) to 51.
-        preset: Speed of libx264, "ultrafast" to "veryslow".
-
-    Raises:
-        ValueError: No frame, or frames of another type, rank or size.
-    """
-    path = Path(path)
-    if path.suffix.lower() not in _FORMATS:
-        raise ValueError(f"A video is written as {', '.join(_FORMATS)}. Received: {path.name!r}.")
-    partial = path.with_name(path.name + ".partial")
-    try:
-        with av.open(str(partial), "w", format=_FORMATS[path.suffix.lower()]) as container:
-            # One thread: the bytes must not depend on the number of cores.
-            options = {"crf": str(crf), "preset": preset, "threads": "1"}
-            stream = container.add_stream("libx264", rate=as_rate(fps), options=options)
-            stream.pix_fmt = "yuv420p"
-            shape = None
-            for frame in frames:
-                if shape is None:
-                    shape = _check_first(frame)
-                    stream.height, stream.width = shape[:2]
-                if frame.shape != shape or frame.dtype != np.uint8:
-                    raise ValueError(f"All frames must be uint8 {shape}. Received: {frame.dtype} {frame.shape}.")
-                container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, "rgb24")))
-            if shape is None:
-                raise ValueError(f"A video needs at least one frame. Received none for {path}.")
-            container.mux(stream.encode())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def _check_first(frame: np.ndarray) -> tuple[int, ...]:
-    if frame.ndim != 3 or frame.shape[2] != 3 or frame.shape[0] % 2 or frame.shape[1] % 2 or not frame.size:
-        raise ValueError(f"Frames must be (H, W, 3) with H and W even, as yuv420p needs. Received: {frame.shape}.")
-    return frame.shape
-
-
 def _open(path: Path) -> tuple[av.container.InputContainer, av.video.stream.VideoStream]:
     if path.is_dir():
         raise DataError(f"{path}: is a folder. Give a video file.")
@@ -334,15 +286,3 @@ def _picture(frame: av.VideoFrame, scaler: VideoReformatter, short_side: int | N
 def _quarter_turns(frame: av.VideoFrame) -> int:
     """Counter-clockwise quarter turns that show the frame upright."""
     return round(frame.rotation / 90) % 4
-
-
-def FrameStream(  # noqa: N802
-    path: str | Path,
-    fps: float | None = None,
-    short_side: int | None = None,
-    *,
-    wanted: Callable[[int], bool] | None = None,
-) -> Iterator[tuple[int, np.ndarray]]:
-    """The wanted frames with their numbers; see `OpenVideo.frames`."""
-    with OpenVideo(path) as video:
-        yield from video.frames(fps, short_side, wanted)

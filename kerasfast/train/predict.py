@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kerasfast.data.clips import clip_indices, test_starts
-from kerasfast.data.video import FrameStream, probe
+from kerasfast.data.video import OpenVideo
 
 if TYPE_CHECKING:
     from kerasfast.models.classifier import VideoClassifier
@@ -40,11 +40,11 @@ def predict_video(
         raise ValueError(f"crops must be 1 or {CROPS}. Received: crops={crops}.")
     positions = (1,) if crops == 1 else range(CROPS)
     clip, size = model.clip, model.variant.test_crop_size
-    info = probe(path)
-    length = max(round(info.duration_seconds * clip.fps), 1)
-    indices = [clip_indices(start, clip, length) for start in test_starts(length, clip, clips)]
-    wanted = set(np.concatenate(indices).tolist())
-    frames = dict(FrameStream(path, clip.fps, size, wanted=wanted.__contains__))
+    with OpenVideo(path) as video:
+        length = video.announced_length(clip.fps)
+        indices = [clip_indices(start, clip, length) for start in test_starts(length, clip, clips)]
+        wanted = set(np.concatenate(indices).tolist())
+        frames = dict(video.frames(clip.fps, size, wanted.__contains__))
     last = max(frames)  # the header may promise a frame more than there is
     views: dict[str, list[np.ndarray]] = {head: [] for head in model.heads}
     for at in indices:
