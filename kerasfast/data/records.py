@@ -141,13 +141,16 @@ def _build_parts(
         advance(sum(len(part) for number, part in enumerate(plan.parts) if number not in todo))
     stop = threading.Event()
     builder = PartBuilder(out, split, plan.options, len(plan.parts), skip_bad, stop, advance)
+
+    def build(number: int) -> None:
+        summaries[number] = builder.build(number, plan.parts[number])
+        state.finish_part(number, summaries[number])
+
     with ThreadPoolExecutor(workers, thread_name_prefix="records") as pool:
-        futures = {pool.submit(builder.build, number, plan.parts[number]): number for number in todo}
+        futures = [pool.submit(build, number) for number in todo]
         try:
             for future in as_completed(futures):
-                number = futures[future]
-                summaries[number] = future.result()
-                state.finish_part(number, summaries[number])
+                future.result()
         except BaseException:
             stop.set()
             pool.shutdown(cancel_futures=True)

@@ -39,7 +39,8 @@ class ExportReport:
         bytes: Size on disk.
         seconds: How long the export took, the check included.
         largest_difference: Largest difference of a probability between the SavedModel, loaded again and asked
-            through `serving_default`, and the Keras model, on one clip of noise of the testing size.
+            through `serving_default`, and the Keras model (in that precision), on one clip of noise of the testing
+            size.
     """
 
     path: Path
@@ -91,7 +92,8 @@ def export(model: VideoClassifier, path: str | os.PathLike[str], *, precision: s
     started = time.perf_counter()
     path = _checked(model, path, precision)
     with _new_folder(path) as folder:
-        network, folded = fold_batch_norm(_in_precision(model, precision))
+        reference = _in_precision(model, precision)
+        network, folded = fold_batch_norm(reference)
         functions = signatures(network, model.variant)
         served = tf.Module()
         # What the functions read, and nothing else: the state of dropout's random numbers stays behind.
@@ -99,7 +101,7 @@ def export(model: VideoClassifier, path: str | os.PathLike[str], *, precision: s
         served.weights = list(used.values())
         tf.saved_model.save(served, str(folder), signatures=functions)
         _write_card(model, precision, folder / "assets.extra")
-        difference = _largest_difference(model, folder)
+        difference = _largest_difference(reference, folder)
         if not difference <= PRECISIONS[precision]:
             raise ValueError(
                 f"The exported network must give the model's scores within {PRECISIONS[precision]:g}. Received: a "
