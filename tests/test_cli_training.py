@@ -9,6 +9,7 @@ RECIPE = """
 [model]
 name = "slow_nano"
 heads = {heads}
+clip = {frames = 4, stride = 4, fps = 24.0}
 
 [data]
 short_side = [64, 72]

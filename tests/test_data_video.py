@@ -191,6 +191,25 @@ def test_frames_of_an_avi_come_at_a_constant_rate(tmp_path):
     assert found.tolist() == resample_indices(30, 60, 24).tolist()
 
 
+@pytest.mark.parametrize("name", ["length_as_text.mkv", "no_length.h264"])
+def test_containers_whose_header_gives_no_length(videos, tmp_path, name):
+    path = remux(videos / "g7.mp4", tmp_path / name)
+    with av.open(str(path)) as container:
+        assert not container.streams.video[0].duration
+        assert not container.streams.video[0].frames
+    rate = 25 if name.endswith(".h264") else 24  # a bare stream has no clock either: FFmpeg takes 25
+    info = probe(path)
+    assert (info.frames, info.duration_seconds) == (60, pytest.approx(60 / rate))
+    assert len(read_video(path)) == 60
+    with OpenVideo(path) as video:
+        assert video.announced_length(24) == len(list(video.frames(24))) == round(60 / rate * 24)
+
+
+def test_a_truncated_matroska(videos, tmp_path):
+    whole = remux(videos / "g7.mp4", tmp_path / "whole.mkv")
+    assert "truncated" in message(cut(whole, tmp_path / "tail.mkv", 0.7))
+
+
 def test_a_damaged_video(videos, tmp_path):
     content = bytearray((videos / "g7.mp4").read_bytes())
     start = content.index(b"mdat") + 4

@@ -127,7 +127,7 @@ class OpenVideo:
 
     def announced_length(self, fps: float) -> int:
         """Frames at `fps` by the header of the file, at least 1; the pass may find another number."""
-        return max(round(self._announced_seconds() * as_rate(fps)), 1)
+        return max(round(self._seconds() * as_rate(fps)), 1)
 
     def info(self) -> VideoInfo:
         """What the header says; takes the pass to look at the first frame."""
@@ -137,7 +137,7 @@ class OpenVideo:
         height, width = first[0].height, first[0].width
         if _quarter_turns(first[0]) % 2:
             height, width = width, height
-        seconds, rate = self._announced_seconds(), self._rate()
+        seconds, rate = self._seconds(), self._rate()
         count = self._stream.frames or round(seconds * rate)
         return VideoInfo(width, height, float(rate), count, float(seconds))
 
@@ -203,7 +203,7 @@ class OpenVideo:
                     raise DataError(
                         f"{self.path}: frame {count} is damaged. Copy or download the video again, or leave it out."
                     )
-                if first is None:
+                if count == 0:
                     first = frame.pts
                 elif timed and None not in (frame.pts, first) and frame.pts - first > tick:
                     tick = frame.pts - first
@@ -230,14 +230,26 @@ class OpenVideo:
         return Fraction(self._stream.average_rate or self._stream.guessed_rate or 25)
 
     def _announced_seconds(self) -> Fraction:
-        """Length of the stream by its own header; the container's length may be that of the sound."""
+        """Length of the stream by its own header, 0 if that does not say."""
         if self._stream.duration:
             return self._stream.duration * self._stream.time_base
         if self._stream.frames:
             return self._stream.frames / self._rate()
-        if self._container.duration and len(self._container.streams) == 1:
-            return Fraction(self._container.duration, av.time_base)
+        # Matroska and WebM note it as text, "00:01:02.500000000".
+        clock = self._stream.metadata.get("DURATION", "").split(":")
+        if len(clock) == 3 and all(part.replace(".", "", 1).isdecimal() for part in clock):
+            return sum((Fraction(part) * 60**power for part, power in zip(clock, (2, 1, 0), strict=True)), Fraction(0))
         return Fraction(0)
+
+    def _seconds(self) -> Fraction:
+        """Length of the stream: by its header, by that of the file, which may be the sound's, or counted."""
+        if seconds := self._announced_seconds():
+            return seconds
+        if self._container.duration:
+            return Fraction(self._container.duration, av.time_base)
+        container, stream = _open(self.path)
+        with container:
+            return sum(1 for packet in container.demux(stream) if packet.size) / self._rate()
 
     def _no_picture(self) -> DataError:
         return DataError(f"{self.path}: holds no picture. Copy or download the video again.")
