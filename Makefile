@@ -3,10 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 2
-# Where transparent huge pages are opt-in, as on most virtual machines, glibc and Python ask for them only when told to.
-# On two virtual cores under load a training step of slowfast_nano took 1.4 s without and 0.4 s with them.
+# Where transparent huge pages are opt-in, as on most virtual machines, glibc asks for them only when told to. On two
+# virtual cores under load a training step of slowfast_nano took 1.4 s without and 0.5 s with them.
 export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
-export PYTHONMALLOC ?= malloc
 
 .PHONY: demo test parity slow lint types benchmark clean
 

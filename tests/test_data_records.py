@@ -315,7 +315,7 @@ records.build_records(
 """
 
 
-@pytest.mark.parametrize("videos_done", [1, 3, 4])
+@pytest.mark.parametrize("videos_done", [1, 4])
 def test_a_killed_build_goes_on(charades_folder, records_folder, tiny, tiny_clip, tmp_path, videos_done):
     out = tmp_path / "out"
     command = [sys.executable, "-c", BUILD, str(charades_folder), str(out), str(videos_done)]

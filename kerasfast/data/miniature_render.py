@@ -10,9 +10,8 @@ from kerasfast.data.miniature_sprites import ROLL_STEPS, Sprites
 from kerasfast.data.miniature_subjects import HEADROOM, MARGIN, Subject, draw_background, make_subject
 
 _FADE_FRAMES = 4  # an object comes and goes within this many frames
-_OBJECT_PIXELS = (29, 36)
-# Of the verbs that the Slow pathway sees: below half its 2.2 frames a second, yet to and fro within most clips.
-_SLOW_HERTZ = (0.5, 0.8)
+_OBJECT_PIXELS = (27, 34)
+_SLOW_HERTZ = (0.4, 0.6)  # of the verbs that the Slow pathway sees; below half its 2.2 frames a second
 # Turns a second of the rolling verbs: a mean for each action, and a wandering about it that forgets within a quarter of
 # a second. Both wide, so that over 8, 10 or 11 frames, the spacings of Slow frames, the texture turns by an amount that
 # is uniform modulo one period, and by independent amounts from one spacing to the next.
@@ -20,7 +19,7 @@ _ROLL_HERTZ = (3.0, 6.0)
 _ROLL_WANDER_HERTZ = 1.4
 _ROLL_WANDER_SECONDS = 0.25
 _ROLL_LIMITS_HERTZ = (1.5, 8.0)
-_NOISE_LEVELS = 2.5  # standard deviation of the camera noise
+_NOISE_LEVELS = 3.0  # standard deviation of the camera noise
 
 
 def render(script: Script, seed: int) -> np.ndarray:
@@ -55,7 +54,7 @@ def rolling_turns(frames: int, rng: np.random.Generator) -> np.ndarray:
 
 def _camera_jitter(frames: int, rng: np.random.Generator) -> np.ndarray:
     """Whole pixels (frames, 2) that the scene stands off its place: a step now and then, never beyond 2."""
-    steps = rng.choice([-1, 0, 1], (frames, 2), p=[0.04, 0.92, 0.04])
+    steps = rng.choice([-1, 0, 1], (frames, 2), p=[0.08, 0.84, 0.08])
     place = np.cumsum(steps, axis=0) + rng.integers(-2, 3, 2)
     return 2 - np.abs((place + 2) % 8 - 4)  # folded back at the borders
 
@@ -78,7 +77,7 @@ def _play(video: np.ndarray, part: Part, subject: Subject, jitter: np.ndarray, r
             sprite = sprites.resized(size, size)
             strength *= 0.55 + 0.45 * sway
         elif verb == "grow":
-            scaled = round(size * (0.85 + 0.4 * sway))
+            scaled = round(size * (0.9 + 0.4 * sway))
             sprite = sprites.resized(scaled, scaled)
         elif verb == "lift":
             sprite = sprites.resized(size, size)
@@ -89,7 +88,7 @@ def _play(video: np.ndarray, part: Part, subject: Subject, jitter: np.ndarray, r
             sprite = sprites.resized(size, size)
             x += round(16 * sway)
         elif verb == "squeeze":
-            sprite = sprites.resized(round(size * (1 - 0.4 * sway)), round(size * (1 + 0.4 * sway)))
+            sprite = sprites.resized(round(size * (1 - 0.45 * sway)), round(size * (1 + 0.45 * sway)))
         else:
             direction = 1 if verb == "rolldown" else -1
             sprite = sprites.rolled(round(direction * turns[step] * ROLL_STEPS))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kerasfast.data.miniature_plan import ACTIONS, FPS, NOVEL_ACTIONS, Action, tail_weights
+from kerasfast.data.miniature_plan import ACTIONS, FPS, NOVEL_ACTIONS, TAIL_RATIO, Action, tail_weights
 
 # Subjects of the splits: ranges that do not meet, so no palette, texture or background is in two of them.
 SUBJECTS = {
@@ -85,7 +85,7 @@ def write_scripts(split: str, videos: int, seed: int) -> list[Script]:
         counts = _shares(videos, np.array(list(_ACTIONS_PER_VIDEO.values())))
         sizes = rng.permutation(np.repeat(list(_ACTIONS_PER_VIDEO), counts))
         # The test split has a flatter tail (the square root): each class needs positives enough to be scored.
-        weights = tail_weights(1.0 if split == "train" else 0.5)
+        weights = tail_weights() if split == "train" else tail_weights(TAIL_RATIO**0.5)
     deals = _deal(sizes, weights, rng)
     return [_script(split, index, numbers, rng) for index, numbers in enumerate(deals)]
 

@@ -11,7 +11,7 @@ from kerasfast.data.miniature_plan import OBJECTS
 from kerasfast.data.miniature_subjects import Subject
 
 _FINE = 2  # a sprite is drawn at this many times its size and averaged down
-_OUTLINE = 0.13  # width of the outline where an object is 2 high
+_OUTLINE = 0.11  # width of the outline where an object is 2 high
 ROLL_STEPS = 32  # pictures of one turn of a texture period
 
 
