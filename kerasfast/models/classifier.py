@@ -202,8 +202,8 @@ def build(
     Raises:
         ValueError: An unknown architecture or a value outside its range.
 
-    >>> build("slow_nano", heads={"action": 5}).output_shape
-    {'action': (None, 5)}
+    >>> build("slow_nano", heads={"action": 5}).heads
+    {'action': Head(classes=5, activation='sigmoid', labels=None)}
     """
     row = find_variant(variant) if isinstance(variant, str) else variant
     return VideoClassifier(
