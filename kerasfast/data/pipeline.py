@@ -255,8 +255,8 @@ def _check_clip(manifest: Manifest, clip: ClipSpec, path: Path) -> None:
     if clip.fps != stored.fps or clip.stride % step or clip.span > stored.span:
         raise DataError(
             f"{path}: holds frames at {stored.fps:g} fps, stored at stride {step}, for clips of up to {stored.span} "
-            f"frames ({stored.frames} at stride {stored.stride}). Received: {clip.frames} frames at stride {clip.stride}, "
-            f"{clip.fps:g} fps (span {clip.span}). Build the records again for this clip."
+            f"frames ({stored.frames} at stride {stored.stride}). Received: {clip.frames} frames at stride "
+            f"{clip.stride}, {clip.fps:g} fps (span {clip.span}). Build the records again for this clip."
         )
 
 
