@@ -159,7 +159,7 @@ def _serve(saved_model: Path, folder: Path, records: Path, model: Any) -> None:
         names.append(path.name)
     (query / "clip.json").write_text(json.dumps({"frames": names}), "utf-8")
     answer = subprocess.run(
-        [sys.executable, "-c", _CLIENT, str(saved_model), str(query / "clip.json")],
+        [sys.executable, "-c", _CLIENT, str(saved_model.resolve()), "clip.json"],
         capture_output=True,
         text=True,
         check=False,

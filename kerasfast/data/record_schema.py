@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -73,9 +73,8 @@ def encode_record(
     ).SerializeToString(deterministic=True)
 
 
-@dataclass(frozen=True)
-class Record:
-    """A parsed stretch of frames, as tensors.
+class Record(NamedTuple):
+    """A parsed stretch of frames, as tensors; an element of a dataset.
 
     Args:
         video_index: int64 scalar, number of the video in the split.
