@@ -53,8 +53,8 @@ def training_clips(
         seed: Seed of every random choice.
         split: Name of the split. Of a split in the test layout one of the stored test clips is drawn.
         first_epoch: Number of the epoch of the first pass.
-        shuffle: Clips that are held, still as JPEG, and put in a random order. The order of the files and of
-            the videos in them is random already.
+        shuffle: Clips held, still as JPEG, to draw the next one from. The order of the files and of the videos
+            in them is random already.
         drop_remainder: Leave out the last batch of an epoch if it is not full.
 
     Returns:
@@ -83,26 +83,18 @@ def training_clips(
             f"Received: shuffle={shuffle!r}, first_epoch={first_epoch!r}."
         )
     files = tf.constant(manifest.round_files(records))
-    sampler = _Sampler(manifest, clip, seed)
+    sampled = _Sampler(manifest, clip, seed)
 
     def epoch_clips(epoch: tf.Tensor) -> tf.data.Dataset:
         key = _fold((seed, 0), epoch)
         shards = tf.random.experimental.stateless_shuffle(files[epoch % manifest.options.rounds], key)
-        stored = (
-            tf.data.Dataset.from_tensor_slices(shards)
-            .interleave(tf.data.TFRecordDataset, cycle_length=_OPEN_SHARDS)
-            .map(parse_record)
+        serialized = tf.data.Dataset.from_tensor_slices(shards).interleave(
+            tf.data.TFRecordDataset, cycle_length=_OPEN_SHARDS
         )
         if manifest.options.layout == "test":
-            stored = stored.filter(lambda *record: sampler.is_drawn(Record(*record), epoch))
-        return (
-            stored.map(lambda *record: sampler.clip(Record(*record), epoch))
-            # Dataset.shuffle would also depend on the global seed.
-            .batch(shuffle)
-            .enumerate()
-            .map(lambda number, block: _shuffled(block, _fold(key, number)))
-            .unbatch()
-        )
+            serialized = serialized.filter(lambda record: sampled.is_drawn(record, epoch))
+        clips = serialized.map(lambda record: sampled.clip(record, epoch))
+        return clips.shuffle(shuffle, seed=seed, reshuffle_each_iteration=False)
 
     def augmented(jpegs: tf.Tensor, size: tf.Tensor, draws: tf.Tensor, targets: dict[str, tf.Tensor]) -> tuple:
         scaled = transforms.jittered_short_side(draws[_SIZE], short_side)
@@ -177,10 +169,10 @@ def testing_views(
     rows = np.zeros(max(video["index"] for video in manifest.videos) + 1, np.int64)
     rows[[video["index"] for video in manifest.videos]] = range(len(manifest.videos))
 
-    def frames_of(*record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        jpegs = central_window(Record(*record), clip, manifest.options)
+    def frames_of(record: Record) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        jpegs = central_window(record, clip, manifest.options)
         frames = transforms.scale_short_side(transforms.decode(jpegs), short_side)
-        return frames, tf.gather(rows, Record(*record).video_index), tf.gather(chosen, Record(*record).place)
+        return frames, tf.gather(rows, record.video_index), tf.gather(chosen, record.place)
 
     def views_of(frames: tf.Tensor, video: tf.Tensor, number: tf.Tensor) -> tf.data.Dataset:
         positions = tf.data.Dataset.range(crops) if crops > 1 else tf.data.Dataset.from_tensors(np.int64(1))
@@ -194,9 +186,8 @@ def testing_views(
 
     dataset = (
         tf.data.TFRecordDataset(manifest.round_files(records)[0])
-        .map(parse_record)
-        .filter(lambda *record: tf.gather(chosen, Record(*record).place) >= 0)
-        .map(frames_of, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        .filter(lambda serialized: tf.gather(chosen, parse_record(serialized).place) >= 0)
+        .map(lambda serialized: frames_of(parse_record(serialized)), num_parallel_calls=2, deterministic=True)
         .flat_map(views_of)
         .batch(batch_size)
     )
@@ -234,13 +225,15 @@ class _Sampler:
     def __init__(self, manifest: Manifest, clip: ClipSpec, seed: int) -> None:
         self._manifest, self._clip, self._seed = manifest, clip, seed
 
-    def is_drawn(self, record: Record, epoch: tf.Tensor) -> tf.Tensor:
+    def is_drawn(self, serialized: tf.Tensor, epoch: tf.Tensor) -> tf.Tensor:
         """Whether this is the test clip drawn for its video."""
+        record = parse_record(serialized)
         draw = self._draws(record, epoch)[_TEST_CLIP]
         return record.place == tf.cast(draw * self._manifest.options.clips, tf.int64)
 
-    def clip(self, record: Record, epoch: tf.Tensor) -> tuple:
+    def clip(self, serialized: tf.Tensor, epoch: tf.Tensor) -> tuple:
         """The sampled frames, still as JPEG, their size, the other draws, and the targets."""
+        record = parse_record(serialized)
         draws = self._draws(record, epoch)
         jpegs, first = random_window(record, self._clip, self._manifest.options, draws[_WINDOW])
         targets = window_targets(record, first, self._clip, self._manifest.labels)
@@ -254,11 +247,6 @@ class _Sampler:
 
 def _fold(key: tf.Tensor | tuple[int, int], number: tf.Tensor) -> tf.Tensor:
     return tf.random.experimental.stateless_fold_in(tf.cast(key, tf.int64), number)
-
-
-def _shuffled(block: tuple, key: tf.Tensor) -> tuple:
-    order = tf.random.experimental.stateless_shuffle(tf.range(tf.shape(block[0])[0]), key)
-    return tf.nest.map_structure(lambda part: tf.gather(part, order), block)
 
 
 def _check_clip(manifest: Manifest, clip: ClipSpec, path: Path) -> None:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import tensorflow as tf
 
@@ -73,8 +73,9 @@ def encode_record(
     ).SerializeToString(deterministic=True)
 
 
-class Record(NamedTuple):
-    """A parsed stretch of frames, as tensors; an element of a dataset.
+@dataclass(frozen=True)
+class Record:
+    """A parsed stretch of frames, as tensors.
 
     Args:
         video_index: int64 scalar, number of the video in the split.
