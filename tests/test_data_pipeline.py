@@ -107,6 +107,15 @@ def test_passes_are_a_function_of_seed_and_epoch(records_folder, tiny_clip):
     assert not np.array_equal(one_pass(clips_of(records_folder, tiny_clip, seed=4))[0], first)
 
 
+def test_the_global_seed_has_no_say_in_the_order(records_folder, tiny_clip):
+    passes = []
+    for global_seed in (1, 2):
+        tf.random.set_seed(global_seed)
+        dataset = clips_of(records_folder, tiny_clip, seed=3)
+        passes.append([one_pass(dataset)[0] for _ in range(4)])
+    np.testing.assert_array_equal(*passes)
+
+
 def test_epochs_take_the_rounds_in_turn(charades_folder, tiny_clip, tmp_path):
     # 4 rounds: in 4 epochs b2 comes once from each of its 4 segments of 14 or 15 starts.
     labels = read_charades_classes(charades_folder)

@@ -56,16 +56,19 @@ def test_bottleneck(channels, inner, kernel, stride, dilation):
     reference.assert_close(model(x), reference.relu(shortcut + y))
 
 
-def test_fresh_block_is_its_shortcut():
+@pytest.mark.parametrize("zero_init", [True, False])
+def test_fresh_block_is_its_shortcut_if_told_so(zero_init):
     inputs = keras.Input((None, None, None, 6))
-    model = keras.Model(inputs, blocks.bottleneck(inputs, 6, 4, 3, name="b", options=OPTIONS))
+    block = blocks.bottleneck(inputs, 6, 4, 3, name="b", options=OPTIONS, zero_init=zero_init)
     x = noise(1, 4, 6, 6, 6)
-    np.testing.assert_array_equal(model(x), reference.relu(x))
+    assert np.array_equal(keras.Model(inputs, block)(x), reference.relu(x)) == zero_init
 
 
 def test_stage_strides_once_and_looks_along_time_in_leading_blocks():
     pathway = Pathway((2, 4), 1, (1, 3), (None, 3))
-    model = make(blocks.stage, 6, pathway, 1, 8, 4, spatial_stride=2, spatial_dilation=1, name="slow_res3")
+    model = make(
+        blocks.stage, 6, pathway, 1, 8, 4, spatial_stride=2, spatial_dilation=1, zero_init=True, name="slow_res3"
+    )
     assert model(noise(1, 4, 9, 8, 6)).shape == (1, 4, 5, 4, 8)
     convs = {layer.name: layer for layer in model.layers if isinstance(layer, keras.layers.Conv3D)}
     kernels = [convs[f"slow_res3_block{block}_conv_a"].kernel_size for block in range(4)]

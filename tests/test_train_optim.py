@@ -58,6 +58,14 @@ def test_l2sgd_survives_serialisation_with_what_it_spares():
     assert float(again._learning_rate(1)) == pytest.approx(0.05)
 
 
+def test_adamw_survives_serialisation_with_what_it_spares():
+    again = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer("adamw", 0.1, weight_decay=0.5)))
+    spared, decayed = (
+        steps_of(again.from_config(again.get_config()), [0.0], name=name) for name in ("gamma", "kernel")
+    )
+    assert (spared, decayed) == (2.0, pytest.approx(1.9))
+
+
 def rates(*arguments, steps, **options):
     result = schedule(*arguments, **options)
     return [float(result(step)) for step in steps]

@@ -46,7 +46,6 @@ def test_every_recipe_loads_and_survives_a_round_trip(name, tmp_path):
 
 def test_the_three_miniature_recipes_differ_in_the_architecture_alone():
     first, *others = (recipes.load(f"miniature_{arch}_nano") for arch in ("slowfast", "slow", "fast"))
-    assert first.data.flip is False  # the verbs tell clockwise from counter-clockwise
     for other in others:
         model = dataclasses.replace(other.model, name=first.model.name)
         assert dataclasses.replace(other, model=model, name=first.name) == first
@@ -108,6 +107,12 @@ def test_override_is_strict(tmp_path):
     assert (changed.training.epochs, changed.training.batch_size, changed.data.crop_size) == (9, 2, 64)
     with pytest.raises(ValueError, match=r"recipe 'mine': unknown key 'training\.epoch'"):
         recipe.override(training={"epoch": 9})
+
+
+def test_override_with_none_goes_back_to_the_default(tmp_path):
+    recipe = recipes.load(write(tmp_path, MINIMAL)).override(optimizer={"clip_norm": 2.0, "momentum": 0.5})
+    changed = recipe.override(optimizer={"clip_norm": None, "momentum": None})
+    assert (changed.optimizer.clip_norm, changed.optimizer.momentum) == (None, 0.9)
 
 
 def test_compile_args_count_the_schedule_in_steps(tmp_path):

@@ -1,6 +1,6 @@
 """SlowFast, Slow alone and Fast alone at equal training on miniature Charades: benchmarks/miniature.json.
 
-    python tools/bench_miniature.py --work out/benchmark --seed 0
+    python tools/bench_miniature.py --work out/benchmark
 
 Each network is trained by its recipe in training/recipes, which differ in the architecture only, and scored on the
 same test videos. The line that the comparison is about is `motion`: the actions that only motion faster than the Slow
@@ -70,7 +70,7 @@ def _score(values: dict[str, Any]) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, default=Path("out/benchmark"), help="folder of data and runs")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the miniature")
+    parser.add_argument("--seed", type=int, default=100, help="seed of the miniature; below 10 is for development")
     parser.add_argument("--train-seeds", type=int, nargs="+", default=[0, 1, 2], help="seeds of the trainings")
     parser.add_argument("--videos", type=int, default=1200, help="training videos")
     arguments = parser.parse_args()

@@ -43,7 +43,7 @@ def make_subject(number: int, seed: int) -> Subject:
     hue = rng.uniform()
     light = _rgb(hue, rng.uniform(0.25, 0.6), rng.uniform(0.9, 1.0))
     dark = _rgb(hue + rng.uniform(0.25, 0.75), rng.uniform(0.6, 1.0), rng.uniform(0.2, 0.4))
-    outline = _rgb(rng.uniform(), 0.3, rng.choice([0.08, 1.0]))
+    outline = _rgb(rng.uniform(), rng.uniform(0.0, 0.3), 1.0)  # stands out from every background, which is dim
     return Subject(
         outline=outline,
         texture=_texture(light, dark, rng),
@@ -59,7 +59,7 @@ def draw_background(subject: Subject, height: int, width: int, rng: np.random.Ge
     """A cluttered still background with `MARGIN` pixels to spare on each side: uint8 (H + 12, W + 12, 3)."""
     y, x = np.mgrid[: height + 2 * MARGIN, : width + 2 * MARGIN].astype(np.float32)
     shade = _PATTERNS[subject.scene](x, y, subject.scene_pitch, rng)
-    brightness = rng.uniform(0.4, 0.6) + 0.15 * shade
+    brightness = rng.uniform(0.25, 0.4) + 0.12 * shade
     brightness += 0.08 * (x / width - 0.5) * rng.uniform(-1, 1)
     first, second = (_rgb(hue, 0.35, 1.0) for hue in subject.scene_hues)
     blend = (0.5 + 0.5 * np.sin((x * rng.uniform(-1, 1) + y * rng.uniform(-1, 1)) / 20))[..., None]
@@ -68,7 +68,7 @@ def draw_background(subject: Subject, height: int, width: int, rng: np.random.Ge
         rx, ry = rng.uniform(3, 12, 2)
         power = rng.choice([1, 2, 6])
         inside = (np.abs(x - cx) / rx) ** power + (np.abs(y - cy) / ry) ** power < 1
-        brightness[inside] += rng.uniform(-0.2, 0.2)
+        brightness[inside] += rng.uniform(-0.15, 0.15)
     picture = brightness[..., None] * (first * blend + second * (1 - blend))
     return np.clip(picture, HEADROOM, 255 - HEADROOM).astype(np.uint8)
 

@@ -94,7 +94,10 @@ def training_clips(
         if manifest.options.layout == "test":
             serialized = serialized.filter(lambda record: sampled.is_drawn(record, epoch))
         clips = serialized.map(lambda record: sampled.clip(record, epoch))
-        return clips.shuffle(shuffle, seed=seed, reshuffle_each_iteration=False)
+        # tf.data mixes the seed of the graph at hand into its own, here that of this function, which takes over what
+        # tf.random.set_seed was last given. Fixed, it leaves the order to `seed` and the epoch.
+        tf.compat.v1.set_random_seed(1)
+        return clips.shuffle(shuffle, seed=key[0], reshuffle_each_iteration=False)
 
     def augmented(jpegs: tf.Tensor, size: tf.Tensor, draws: tf.Tensor, targets: dict[str, tf.Tensor]) -> tuple:
         scaled = transforms.jittered_short_side(draws[_SIZE], short_side)

@@ -75,6 +75,7 @@ def _run_stage(x: Any, variant: Variant, path: str, index: int, name: str, optio
         width(channels // variant.bottleneck_ratio),
         spatial_stride=variant.spatial_strides[index],
         spatial_dilation=variant.spatial_dilations[index],
+        zero_init=variant.zero_init_residual,
         name=name,
         options=options,
     )

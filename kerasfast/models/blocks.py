@@ -38,6 +38,7 @@ def bottleneck(
     options: LayerOptions,
     spatial_stride: int = 1,
     spatial_dilation: int = 1,
+    zero_init: bool = True,
 ) -> Any:
     """(kt,1,1), (1,3,3) and (1,1,1) convolutions beside a shortcut, which is a convolution where shapes differ."""
     strides = (1, spatial_stride, spatial_stride)
@@ -60,8 +61,7 @@ def bottleneck(
     y = batch_norm(y, name=f"{name}_bn_b", options=options)
     y = relu(y, name=f"{name}_relu_b", options=options)
     y = conv(y, channels, (1, 1, 1), name=f"{name}_conv_c", options=options)
-    # A block begins as its shortcut: gamma 0 in its last batch norm (Goyal et al. 2017, section 5.1).
-    y = batch_norm(y, name=f"{name}_bn_c", options=options, zero_gamma=True)
+    y = batch_norm(y, name=f"{name}_bn_c", options=options, zero_gamma=zero_init)
     y = keras.layers.Add(name=f"{name}_add", dtype=options.dtype)([shortcut, y])
     return relu(y, name=f"{name}_relu", options=options)
 
@@ -75,6 +75,7 @@ def stage(
     *,
     spatial_stride: int,
     spatial_dilation: int,
+    zero_init: bool,
     name: str,
     options: LayerOptions,
 ) -> Any:
@@ -87,6 +88,7 @@ def stage(
             pathway.temporal_kernel(index, block),
             spatial_stride=spatial_stride if block == 0 else 1,
             spatial_dilation=spatial_dilation,
+            zero_init=zero_init,
             name=f"{name}_block{block}",
             options=options,
         )

@@ -64,6 +64,27 @@ class L2SGD(keras.optimizers.SGD):
 
 
 @keras.saving.register_keras_serializable(package="kerasfast")
+class AdamW(keras.optimizers.AdamW):
+    """`keras.optimizers.AdamW` that still spares batch norm after a compiled model was saved and loaded.
+
+    Keras keeps what `exclude_from_weight_decay` was told in the object alone, not in its config.
+
+    Args:
+        spared: Variables whose name contains one of these get no weight decay.
+        **kwargs: As for `keras.optimizers.AdamW`.
+    """
+
+    def __init__(self, *args, spared: tuple[str, ...] = BATCH_NORM_VARIABLES, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.spared = tuple(spared)
+        self.exclude_from_weight_decay(var_names=self.spared)
+
+    def get_config(self) -> dict:
+        """Return the arguments of `__init__`."""
+        return {**super().get_config(), "spared": self.spared}
+
+
+@keras.saving.register_keras_serializable(package="kerasfast")
 class LinearWarmup(keras.optimizers.schedules.LearningRateSchedule):
     """A linear rise to what `after` gives at the last warm-up step, then `after` itself.
 
@@ -178,7 +199,5 @@ def optimizer(
     if name == "sgd":
         return L2SGD(learning_rate, momentum, nesterov, weight_decay, global_clipnorm=clip_norm)
     if name == "adamw":
-        adamw = keras.optimizers.AdamW(learning_rate, weight_decay=weight_decay, global_clipnorm=clip_norm)
-        adamw.exclude_from_weight_decay(var_names=list(BATCH_NORM_VARIABLES))
-        return adamw
+        return AdamW(learning_rate, weight_decay=weight_decay, global_clipnorm=clip_norm)
     raise ValueError(f"optimizer must be 'sgd' or 'adamw'. Received: {name!r}.")

@@ -41,7 +41,7 @@ class Recipe:
     name: str = ""
 
     def override(self, **tables: Mapping[str, Any]) -> Recipe:
-        """Return the recipe with some keys replaced.
+        """Return the recipe with some keys replaced; None sets a key back to its default.
 
         >>> load("miniature_slowfast_nano").override(training={"epochs": 3}).training.epochs
         3

@@ -89,9 +89,12 @@ def dump(table: Mapping[str, Any], prefix: str = "") -> str:
 
 
 def merged(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `table` with the entries of `changes`, table by table."""
+    """Return `table` with the entries of `changes`, table by table; None takes an entry away, as TOML has no null."""
     result = dict(table)
     for key, value in changes.items():
+        if value is None:
+            result.pop(key, None)
+            continue
         both = _is_table(value) and _is_table(result.get(key))
         result[key] = merged(result[key], value) if both else value
     return result
