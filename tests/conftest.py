@@ -97,7 +97,6 @@ def records_folder(charades_folder, tiny_clip, tmp_path_factory) -> Path:
     for split in ("train", "test"):
         annotations = read_charades_csv(charades_folder / f"Tiny_v1_{split}.csv", labels)
         videos = find_videos(annotations.rows, charades_folder / "videos")
-        build_records(
-            annotations, videos, labels, out, clip=tiny_clip, split=split, short_side=48, part_videos=2, quality=95
-        )
+        stored = {"short_side": 48, "quality": 95, "part_videos": 2, "rounds": 4}
+        build_records(annotations, videos, labels, out, clip=tiny_clip, split=split, **stored)
     return out

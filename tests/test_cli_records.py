@@ -2,6 +2,7 @@
 
 import shutil
 
+import pytest
 from cli_case import refuses, run
 
 
@@ -18,16 +19,30 @@ def test_build_writes_shards_and_says_how_many(monkeypatch, capfd, charades_fold
     assert (tmp_path / "records" / "manifest-train.json").is_file()
 
 
-def test_a_truncated_video_is_refused_or_skipped(monkeypatch, capfd, charades_folder, tmp_path):
+def test_a_truncated_or_missing_video_is_refused(monkeypatch, capfd, charades_folder, tmp_path):
     copy = tmp_path / "charades"
     shutil.copytree(charades_folder, copy)
     victim = sorted((copy / "videos").iterdir())[0]
     victim.write_bytes(victim.read_bytes()[:200])
     message = refuses(monkeypatch, capfd, *build(copy, tmp_path / "records"))
     assert victim.name in message
-    code, out, err = run(monkeypatch, capfd, *build(copy, tmp_path / "skipped", "--skip-bad"))
+    victim.unlink()
+    assert victim.stem in refuses(monkeypatch, capfd, *build(copy, tmp_path / "records"))
+
+
+@pytest.mark.parametrize("missing", [False, True])
+def test_bad_videos_are_skipped_and_listed(missing, monkeypatch, capfd, charades_folder, tmp_path):
+    copy = tmp_path / "charades"
+    shutil.copytree(charades_folder, copy)
+    victim = sorted((copy / "videos").iterdir())[0]
+    if missing:
+        victim.unlink()
+    else:
+        victim.write_bytes(victim.read_bytes()[:200])
+    code, out, err = run(monkeypatch, capfd, *build(copy, tmp_path / "skipped", "--skip-bad", "--rounds", "2"))
     assert code == 0, err
     assert f"skipped {victim.stem}" in out
+    assert len(list((tmp_path / "skipped").glob("train-round*"))) == 2
 
 
 def test_missing_class_files(monkeypatch, capfd, charades_folder, tmp_path):

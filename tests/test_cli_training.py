@@ -1,6 +1,8 @@
 """`kerasfast train`, `evaluate`, `export` and `predict`, on one tiny run."""
 
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 from cli_case import refuses, run
@@ -22,6 +24,10 @@ learning_rate = 0.01
 epochs = 1
 batch_size = 2
 steps_per_epoch = 2
+
+[evaluation]
+clips = 2
+crops = 1
 """
 
 
@@ -74,6 +80,28 @@ def test_evaluate_prints_map_beside_chance(monkeypatch, capfd, tiny_run, records
         assert head in out
         assert f"{values['map']:.3f}" in out
         assert f"{values['chance']:.3f}" in out
+
+
+def test_evaluate_follows_the_recipe_and_keeps_splits_apart(monkeypatch, capfd, tiny_run, records_folder):
+    arguments = ("evaluate", tiny_run, "--records", records_folder, "--head", "verb")
+    code, _, err = run(monkeypatch, capfd, *arguments)
+    assert code == 0, err
+    metrics = json.loads((tiny_run / "metrics.json").read_text("utf-8"))
+    assert list(metrics["heads"]) == ["verb"]
+    assert (metrics["protocol"]["clips"], metrics["protocol"]["crops"]) == (2, 1)  # of the recipe
+    before = (tiny_run / "metrics.json").read_bytes()
+    assert "novel" in refuses(monkeypatch, capfd, *arguments, "--split", "novel")  # the records have no such split
+    assert (tiny_run / "metrics.json").read_bytes() == before
+
+
+def test_a_flipped_bit_ends_a_training_in_one_sentence(monkeypatch, capfd, tiny_run, records_folder, tmp_path):
+    copy = Path(shutil.copytree(records_folder, tmp_path / "records"))
+    for shard in copy.glob("train-*.tfrecord"):
+        content = bytearray(shard.read_bytes())
+        content[len(content) // 2] ^= 1
+        shard.write_bytes(content)
+    arguments = ("train", tiny_run / "config.toml", "--records", copy, "--out", tmp_path / "run")
+    assert "content differs from its manifest" in refuses(monkeypatch, capfd, *arguments)
 
 
 def test_evaluate_needs_records(monkeypatch, capfd, tiny_run, tmp_path):

@@ -116,6 +116,14 @@ def test_find_videos(read, tmp_path):
         find_videos(rows, folder)
 
 
+def test_missing_videos_can_be_left_to_the_build(read, tmp_path):
+    rows = read(HEADER + "A,S,,9\nB,S,,9\n").rows
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos" / "A.avi").touch()
+    found = find_videos(rows, tmp_path / "videos", skip_missing=True)
+    assert found == {"A": tmp_path / "videos" / "A.avi", "B": tmp_path / "videos" / "B.mp4"}
+
+
 def test_a_long_list_of_missing_videos_is_cut(read, tmp_path):
     rows = read(HEADER + "".join(f"V{k},S,,9\n" for k in range(30))).rows
     (tmp_path / "videos").mkdir()

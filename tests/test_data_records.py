@@ -14,7 +14,7 @@ import pytest
 import tensorflow as tf
 from conftest import TINY_VIDEOS, frame_numbers
 
-from kerasfast.data import record_builder
+from kerasfast.data import record_builder, record_plan
 from kerasfast.data.annotations import find_videos, read_charades_csv
 from kerasfast.data.clips import ClipSpec, test_starts
 from kerasfast.data.errors import DataError
@@ -39,7 +39,7 @@ def copy(records_folder, tmp_path):
 
 
 def build(tiny, out, clip, **options):
-    return build_records(*tiny, out, clip=clip, **{"short_side": 48, "part_videos": 2} | options)
+    return build_records(*tiny, out, clip=clip, **{"short_side": 48, "part_videos": 2, "rounds": 4} | options)
 
 
 def contents(folder):
@@ -64,7 +64,6 @@ def test_manifest_tells_what_was_stored(records_folder, tiny, tiny_clip):
     assert manifest.videos[4]["actions"] == [0, 4]  # the reversed segment labels the video all the same
     assert manifest.class_counts["action"] == [2, 1, 1, 2, 2]
     assert manifest.class_counts["verb"] == [3, 1, 4]
-    assert manifest.options.rounds == 4  # 72 frames have 58 starts, a segment of two spans has 16
     assert manifest.counts["records"] == 5 * 4
     assert manifest.counts["without_actions"] == 1
     assert manifest.skipped == ()
@@ -75,6 +74,13 @@ def test_manifest_tells_what_was_stored(records_folder, tiny, tiny_clip):
         assert (shard.bytes, shard.sha256) == (len(content), hashlib.sha256(content).hexdigest())
     assert manifest.counts["bytes"] == sum(shard.bytes for shard in manifest.shards)
     assert check_records(records_folder) == [read_manifest(records_folder, "test"), manifest]
+
+
+def test_rounds_follow_the_mean_length(tiny, tmp_path, tiny_clip, monkeypatch):
+    # Segments of two spans have 16 starts; 48, 72, 36, 36 and 12 frames have 34, 58, 22, 22 and 1: 3 + 4 + 2 + 2 + 1.
+    assert build(tiny, tmp_path / "mean", tiny_clip, rounds=None).options.rounds == 3
+    monkeypatch.setattr(record_plan, "_MOST_ROUNDS", 2)
+    assert build(tiny, tmp_path / "most", tiny_clip, rounds=None).options.rounds == 2
 
 
 def test_records_hold_the_frames_that_they_name(records_folder, tiny):
@@ -309,8 +315,8 @@ def progress(done, total):
 
 
 records.build_records(
-    annotations, videos, labels, out, clip=ClipSpec(8, 2, 24.0), short_side=48, part_videos=2, workers=1, quality=95,
-    progress=progress,
+    annotations, videos, labels, out, clip=ClipSpec(8, 2, 24.0), short_side=48, part_videos=2, rounds=4, workers=1,
+    quality=95, progress=progress,
 )
 """
 

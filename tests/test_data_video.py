@@ -14,9 +14,11 @@ def videos(charades_folder):
     return charades_folder / "videos"
 
 
-def remux(source, target, **options):
+def remux(source, target, title=None, **options):
     """Copies the packets of a video into another container."""
     with av.open(str(source)) as old, av.open(str(target), "w", options=options) as new:
+        if title:
+            new.metadata["title"] = title
         stream = new.add_stream_from_template(old.streams.video[0])
         for packet in old.demux(old.streams.video[0]):
             if packet.dts is not None:
@@ -81,6 +83,14 @@ def test_uneven_frame_times_are_honoured(tmp_path):
     found = frame_numbers(np.stack(list(frames(path, fps=10)))) // 5
     # Outputs at 0, 100, 200, ... ms show the frames nearest to 0, 100, 150, 700, 1000 ms.
     assert found.tolist()[:10] == [0, 1, 2, 2, 2, 3, 3, 3, 3, 4]
+
+
+def test_a_title_that_is_not_utf8_is_no_reason_to_refuse(videos, tmp_path):
+    titled = remux(videos / "a1.mp4", tmp_path / "a.mp4", title="K?che")
+    content = titled.read_bytes()
+    assert content.count(b"K?che") == 1
+    titled.write_bytes(content.replace(b"K?che", "K\u00fcche".encode("latin-1")))
+    assert len(read_video(titled)) == TINY_VIDEOS["a1"][2]
 
 
 def test_short_side_scales_and_rounds_down(videos):

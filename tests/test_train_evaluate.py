@@ -1,6 +1,8 @@
 """Many-view evaluation against the same sums written out."""
 
 import json
+import shutil
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 import train_records
 
 from kerasfast.data import pipeline  # pytest would take an imported testing_views for a test
+from kerasfast.data.errors import DataError
 from kerasfast.models.classifier import build
 from kerasfast.train.evaluate import evaluate, score_videos
 from kerasfast.train.metrics import mean_average_precision
@@ -110,3 +113,22 @@ def test_heads_that_do_not_fit_the_records_are_refused(records):
     other = build("slow_nano", heads={"action": 40})
     with pytest.raises(ValueError, match=r"Head 'action' of the model has 40 classes; the records in .* 3 classes"):
         evaluate(other, records)
+
+
+def test_only_the_chosen_heads_have_to_fit(records):
+    keras.utils.set_random_seed(0)
+    other = build("slow_nano", heads={"verb": 2, "action": 40})
+    metrics = evaluate(other, records, clips=1, crops=1, batch_size=4, heads=["verb"])
+    assert list(metrics["heads"]) == ["verb"]
+    with pytest.raises(ValueError, match=r"heads must be among verb, action. Received: vreb"):
+        evaluate(other, records, heads=["vreb"])
+
+
+def test_a_flipped_bit_is_found_when_it_is_read(model, records, tmp_path):
+    copy = Path(shutil.copytree(records, tmp_path / "records"))
+    shard = sorted(copy.glob("test-*.tfrecord"))[0]
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 1
+    shard.write_bytes(content)
+    with pytest.raises(DataError, match=rf"{shard.name}: its content differs from its manifest"):
+        evaluate(model, copy, clips=CLIPS, crops=1, batch_size=4)

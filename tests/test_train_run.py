@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import kerasfast as kf
-from kerasfast.train.run import WEIGHTS_FILE, load_model, save_model_config
+from kerasfast.train.recipe import load
+from kerasfast.train.run import WEIGHTS_FILE, evaluation_protocol, load_model, save_model_config
 
 
 def test_a_run_gives_its_model_back(tmp_path):
@@ -20,7 +21,31 @@ def test_a_run_gives_its_model_back(tmp_path):
 
 
 def test_a_name_of_the_zoo():
-    assert load_model("slow_nano").variant.name == "slow_nano"
+    assert load_model("slowfast_nano.miniature").load_report.new == ()
+
+
+def test_random_weights_are_not_taken_for_trained_ones():
+    with pytest.raises(ValueError, match=r"trained weights is needed. Received: 'slow_nano'.*slowfast_nano\.miniature"):
+        load_model("slow_nano")
+
+
+def test_a_mistyped_run(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"nanno is no folder"):
+        load_model(tmp_path / "nanno")
+
+
+@pytest.mark.parametrize("text", ["", "{", "{}", "[1]"])
+def test_a_damaged_description(text, tmp_path):
+    (tmp_path / "model.json").write_text(text)
+    with pytest.raises(ValueError, match=r"model\.json does not describe a model"):
+        load_model(tmp_path)
+
+
+def test_the_protocol_of_a_run_is_its_recipes(tmp_path):
+    (tmp_path / "config.toml").write_text(load("miniature_slow_nano").to_toml())
+    protocol = evaluation_protocol(tmp_path)
+    assert (protocol["clips"], protocol["crops"], protocol["merge"]) == (10, 1, "max")
+    assert evaluation_protocol("slowfast_nano.miniature") == {}
 
 
 def test_a_folder_that_is_no_run(tmp_path):

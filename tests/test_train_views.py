@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from kerasfast.train.views import ViewMerger
+from kerasfast.models.heads import Head
+from kerasfast.train.views import ViewMerger, merge_rules
 
 VIDEOS, VIEWS, CLASSES = 5, 6, 4
 
@@ -15,27 +16,34 @@ def shuffled_views(seed=0):
     return scores, video[order], view[order]
 
 
-@pytest.mark.parametrize("merge, expected", [("max", np.max), ("mean", np.mean)])
-def test_views_in_any_order_and_batching_merge_by_video(merge, expected):
+def test_the_activation_of_a_head_asks_for_its_rule():
+    heads = {"verb": Head(3), "action": Head(4, "softmax")}
+    assert merge_rules(heads) == {"verb": "max", "action": "mean"}
+    assert merge_rules(heads, "mean") == {"verb": "mean", "action": "mean"}
+    with pytest.raises(ValueError, match=r"merge must be 'max' or 'mean'. Received: 'median'"):
+        merge_rules(heads, "median")
+
+
+def test_views_in_any_order_and_batching_merge_by_video():
     scores, video, view = shuffled_views()
-    merger = ViewMerger({"a": CLASSES, "b": CLASSES}, VIDEOS, VIEWS, merge)
+    merger = ViewMerger({"a": CLASSES, "b": CLASSES}, VIDEOS, VIEWS, {"a": "max", "b": "mean"})
     for rows in np.array_split(np.arange(len(video)), 4):
         batch = scores[video[rows], view[rows]]
         merger.add({"a": batch, "b": 1 - batch}, video[rows], view[rows])
     result = merger.result()
-    np.testing.assert_allclose(result["a"], expected(scores, axis=1), rtol=1e-6)
-    np.testing.assert_allclose(result["b"], expected(1 - scores, axis=1), rtol=1e-6)
+    np.testing.assert_allclose(result["a"], scores.max(axis=1), rtol=1e-6)
+    np.testing.assert_allclose(result["b"], (1 - scores).mean(axis=1), rtol=1e-6)
 
 
 def test_memory_holds_one_score_per_video_and_class():
-    merger = ViewMerger({"a": CLASSES}, VIDEOS, VIEWS)
+    merger = ViewMerger({"a": CLASSES}, VIDEOS, VIEWS, {"a": "max"})
     assert merger.scores["a"].shape == (VIDEOS, CLASSES)
 
 
 def filled(skip=()):
     scores, video, view = shuffled_views()
     keep = [i for i in range(len(video)) if (video[i], view[i]) not in skip]
-    merger = ViewMerger({"a": CLASSES}, VIDEOS, VIEWS)
+    merger = ViewMerger({"a": CLASSES}, VIDEOS, VIEWS, {"a": "max"})
     merger.add({"a": scores[video[keep], view[keep]]}, video[keep], view[keep])
     return merger
 
@@ -58,11 +66,9 @@ def test_a_doubled_view_is_refused_within_and_between_batches():
 def test_nan_is_refused_and_located():
     scores = {"a": np.array([[0.0] * CLASSES, [0.0, np.nan, 0.0, 0.0]])}
     with pytest.raises(ValueError, match=r"NaN from head 'a' for view 1 of video 4"):
-        ViewMerger({"a": CLASSES}, VIDEOS, VIEWS).add(scores, np.array([0, 4]), np.array([0, 1]))
+        ViewMerger({"a": CLASSES}, VIDEOS, VIEWS, {"a": "max"}).add(scores, np.array([0, 4]), np.array([0, 1]))
 
 
-def test_indices_out_of_range_and_an_unknown_merge_are_refused():
+def test_indices_out_of_range_are_refused():
     with pytest.raises(ValueError, match=r"view index must be below 6. Received: \[6\]"):
         filled().add({"a": np.zeros((1, CLASSES))}, np.array([0]), np.array([6]))
-    with pytest.raises(ValueError, match=r"merge must be 'max' or 'mean'. Received: 'median'"):
-        ViewMerger({"a": CLASSES}, VIDEOS, VIEWS, "median")

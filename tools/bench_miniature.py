@@ -26,6 +26,7 @@ from kerasfast.data.miniature import motion_actions
 from kerasfast.train.evaluate import evaluate
 from kerasfast.train.fit import train
 from kerasfast.train.recipe import load
+from kerasfast.train.run import RECIPE_FILE
 
 NETWORKS = ("slowfast_nano", "slow_nano", "fast_nano")
 RESULT = Path(__file__).resolve().parent.parent / "benchmarks" / "miniature.json"
@@ -35,9 +36,9 @@ def run_one(network: str, records: Path, folder: Path, train_seed: int) -> dict[
     """Train and score one network; a finished run is not repeated."""
     metrics_file = folder / "metrics.json"
     seconds_file = folder / "seconds.json"
-    if not metrics_file.is_file():
+    recipe = load(f"miniature_{network}").override(training={"seed": train_seed})
+    if not metrics_file.is_file() or load(folder / RECIPE_FILE).to_toml() != recipe.to_toml():
         shutil.rmtree(folder, ignore_errors=True)
-        recipe = load(f"miniature_{network}").override(training={"seed": train_seed})
         result = train(recipe, records, folder, verbose=2)
         seconds_file.write_text(json.dumps({"training": round(result.seconds, 1)}), "utf-8")
         protocol = recipe.evaluation
@@ -74,16 +75,18 @@ def main() -> None:
     parser.add_argument("--train-seeds", type=int, nargs="+", default=[0, 1, 2], help="seeds of the trainings")
     parser.add_argument("--videos", type=int, default=1200, help="training videos")
     arguments = parser.parse_args()
-    records = build_miniature_records(arguments.work, arguments.videos, arguments.seed)
+    # A folder for each data set: runs on one are not those on another.
+    work = arguments.work / f"seed{arguments.seed}-videos{arguments.videos}"
+    records = build_miniature_records(work, arguments.videos, arguments.seed)
     runs: dict[str, list[dict[str, Any]]] = {network: [] for network in NETWORKS}
     for train_seed in arguments.train_seeds:  # networks take turns, so that a slow hour hits them alike
         for network in NETWORKS:
-            folder = arguments.work / "runs" / f"{network}-{train_seed}"
+            folder = work / "runs" / f"{network}-{train_seed}"
             runs[network].append(run_one(network, records, folder, train_seed))
     result = {
-        "command": f"python tools/bench_miniature.py --seed {arguments.seed} --train-seeds "
+        "command": f"python tools/bench_miniature.py --seed {arguments.seed} --videos {arguments.videos} --train-seeds "
         + " ".join(map(str, arguments.train_seeds)),
-        "machine": {"cores": os.cpu_count(), "processor": platform.machine(), "python": platform.python_version()},
+        "machine": {"cores": os.cpu_count(), "architecture": platform.machine(), "python": platform.python_version()},
         "data": {"miniature_seed": arguments.seed, "training_videos": arguments.videos},
         "train_seeds": arguments.train_seeds,
         "networks": {

@@ -1,6 +1,6 @@
 """Put the weights of a run into the zoo, with a card that says where they come from and what they score.
 
-python tools/publish_weights.py out/benchmark/slowfast_nano slowfast_nano.miniature --origin "make benchmark"
+python tools/publish_weights.py RUN slowfast_nano.miniature --origin COMMAND
 """
 
 from __future__ import annotations

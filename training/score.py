@@ -4,8 +4,7 @@ import argparse
 from pathlib import Path
 
 from kerasfast.train.evaluate import evaluate
-from kerasfast.train.recipe import load
-from kerasfast.train.run import load_model
+from kerasfast.train.run import evaluation_protocol, load_model
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("run", type=Path, help="folder that training/train.py wrote")
@@ -17,7 +16,7 @@ def main() -> None:
     """Run it; `metrics.json` goes into the run's folder."""
     options = parser.parse_args()
     try:
-        protocol = load(options.run / "config.toml").evaluation_args()
+        protocol = evaluation_protocol(options.run)
         if options.split is not None:
             protocol["split"] = options.split
         metrics = evaluate(load_model(options.run), options.records, **protocol, out=options.run / "metrics.json")

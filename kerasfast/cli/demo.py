@@ -16,6 +16,7 @@ from kerasfast.cli.console import example, out, progress, start_tensorflow
 EXAMPLE = example("kerasfast demo out/demo", "kerasfast demo /tmp/small --smoke")
 RECIPE = "miniature_slowfast_nano"
 SMOKE_VIDEOS = 48
+SERVED_TOLERANCE = 1e-4  # of a probability; on one machine the two differ by 1e-6
 # Any folder with this file was made by the demo and may be made anew.
 MARK = "made-by-kerasfast-demo.txt"
 
@@ -51,17 +52,19 @@ def demo(
 
     out.rule("Training")
     recipe = load(RECIPE).smoked() if smoke else load(RECIPE)
-    run = train(recipe, records, folder, verbose=2)
+    run = train(recipe, records, folder, verbose=1 if out.is_terminal else 2)
     out.print(f"{run.steps} steps of {recipe.training.batch_size} clips in {run.seconds:.0f} s")
 
     out.rule("Evaluation")
-    protocol = {name: getattr(recipe.evaluation, name) for name in ("clips", "crops", "merge")}
+    protocol = recipe.evaluation_args()
+    rule = protocol.pop("rule")
     with progress("Views") as report:
-        scores = score_videos(run.model, records, **protocol, batch_size=recipe.evaluation.batch_size, progress=report)
+        scores = score_videos(run.model, records, **protocol, progress=report)
     metrics = evaluate(
         run.model,
         records,
         **protocol,
+        rule=rule,
         scores=scores,
         subsets={"motion": motion_actions()},
         out=folder / "metrics.json",
@@ -79,16 +82,16 @@ def demo(
 
 
 def build_miniature_records(folder: Path, videos: int, seed: int) -> Path:
-    """Generate miniature Charades in `folder/miniature` and its records in `folder/records`; reuse what is there."""
+    """Generate miniature Charades in `folder/miniature` and its records in `folder/records`; reuse equal ones."""
     from kerasfast.data.annotations import find_videos, read_charades_csv
     from kerasfast.data.labels import read_charades_classes
-    from kerasfast.data.miniature import generate
+    from kerasfast.data.miniature import generate, is_generated, settings
     from kerasfast.data.records import build_records
     from kerasfast.models.variants import variant
 
     source, records = folder / "miniature", folder / "records"
     row = variant("slowfast_nano")
-    if not (source / "Miniature_v1_train.csv").is_file():
+    if not is_generated(source, settings(videos, seed=seed)):
         with progress("Generating videos") as report:
             generate(source, train_videos=videos, seed=seed, progress=report)
     labels = read_charades_classes(source)
@@ -145,6 +148,10 @@ def _plot(records: Path, scores: dict[str, Any], path: Path, videos: int = 4) ->
 
 def _serve(saved_model: Path, folder: Path, records: Path, model: Any) -> None:
     """Query the SavedModel from a process without kerasfast, with the JPEG frames of one clip."""
+    import numpy as np
+    import tensorflow as tf
+
+    from kerasfast.data import transforms
     from kerasfast.data.jpeg import JpegEncoder
     from kerasfast.data.pipeline import testing_views
 
@@ -158,6 +165,9 @@ def _serve(saved_model: Path, folder: Path, records: Path, model: Any) -> None:
         path.write_bytes(jpeg)
         names.append(path.name)
     (query / "clip.json").write_text(json.dumps({"frames": names}), "utf-8")
+    # Decoded again: a JPEG differs from the frame that it was made of.
+    sent = transforms.decode(tf.stack([(query / name).read_bytes() for name in names]))
+    expected = model.predict(sent[None], verbose=0)
     answer = subprocess.run(
         [sys.executable, "-c", _CLIENT, str(saved_model.resolve()), "clip.json"],
         capture_output=True,
@@ -166,10 +176,16 @@ def _serve(saved_model: Path, folder: Path, records: Path, model: Any) -> None:
         cwd=query,
     )
     if answer.returncode:
-        raise ValueError(f"The exported model does not answer: {answer.stderr.strip().splitlines()[-1]}")
+        reason = answer.stderr.strip().splitlines()[-1:] or [f"exit code {answer.returncode}"]
+        raise ValueError(f"The exported model does not answer: {reason[0]}")
     served = json.loads(answer.stdout)
+    if served["kerasfast"]:
+        raise ValueError(f"The serving process must know TensorFlow alone. Received: {', '.join(served['kerasfast'])}.")
+    largest = 0.0
     for head, values in served["scores"].items():
-        best = max(range(len(values)), key=values.__getitem__)
-        names = model.heads[head].labels
-        out.print(f"served {head}: {names[best]} {values[best]:.2f}")
-    out.print(f"modules of kerasfast in the serving process: {len(served['kerasfast'])}")
+        largest = max(largest, float(np.max(np.abs(values - expected[head][0]))))
+        best = int(np.argmax(values))
+        out.print(f"served {head}: {model.heads[head].labels[best]} {values[best]:.2f}")
+    if not largest <= SERVED_TOLERANCE:
+        raise ValueError(f"Served scores must be the model's within {SERVED_TOLERANCE:g}. Received: {largest:g} apart.")
+    out.print(f"A process without kerasfast gave the model's scores, {largest:.1e} apart at most.")

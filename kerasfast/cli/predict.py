@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from kerasfast.cli.console import example, out, start_tensorflow
+from kerasfast.cli.console import example, out, progress, start_tensorflow
 
 EXAMPLE = example("kerasfast predict kitchen.mp4 --model slowfast_nano.miniature")
 
@@ -26,7 +26,8 @@ def predict(
     from kerasfast.train.run import load_model
 
     loaded = load_model(model)
-    scores = predict_video(loaded, video, clips=clips, crops=crops)
+    with progress("Clips") as report:
+        scores = predict_video(loaded, video, clips=clips, crops=crops, progress=report)
     table = Table("head", "class", "score", title=f"{video.name}: {clips} clips x {crops} crops")
     for head, values in scores.items():
         labels = loaded.heads[head].labels

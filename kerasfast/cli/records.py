@@ -32,6 +32,9 @@ def build(
     short_side: Annotated[int | None, typer.Option(help="Stored short side in pixels; by default the model's.")] = None,
     quality: Annotated[int, typer.Option(min=1, max=100, help="JPEG quality.")] = 90,
     segment_spans: Annotated[float, typer.Option(help="Longest stored segment, in spans of the clip.")] = 2.0,
+    rounds: Annotated[
+        int | None, typer.Option(min=1, help="Copies to train from, an epoch each; by default as the mean length asks.")
+    ] = None,
     clips: Annotated[int, typer.Option(min=1, help="Test clips of a video.")] = 10,
     workers: Annotated[int, typer.Option(min=1, help="Videos decoded at a time.")] = 2,
     seed: Annotated[int, typer.Option(help="Seed of the order of videos and segments.")] = 0,
@@ -53,7 +56,7 @@ def build(
     with progress(f"Videos of {split}") as report:
         manifest = build_records(
             listed,
-            find_videos(listed.rows, videos),
+            find_videos(listed.rows, videos, skip_missing=skip_bad),
             labels,
             out_folder,
             clip=dataclasses.replace(row.clip, fps=fps),
@@ -62,6 +65,7 @@ def build(
             short_side=short_side or row.short_side[1],
             quality=quality,
             segment_spans=segment_spans,
+            rounds=rounds,
             clips=clips,
             workers=workers,
             seed=seed,
@@ -86,4 +90,9 @@ def miniature(
 
     with progress("Videos") as report:
         generate(folder, train_videos=videos, seed=seed, progress=report)
-    out.print(f"{folder} holds videos, annotations and class files. Next: kerasfast records build")
+    out.print(f"{folder} holds videos, annotations and class files. Next, for train and for test:")
+    out.print(
+        f"kerasfast records build {folder}/Miniature_v1_train.csv --videos {folder}/videos --out {folder}/records "
+        "--split train --model slowfast_nano --rounds 1",
+        soft_wrap=True,
+    )

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from kerasfast.cli.console import example, out, start_tensorflow
+from kerasfast.cli.console import err, example, out, start_tensorflow
 
 EXAMPLE = example("kerasfast export slowfast_nano.miniature serving/slowfast_nano/1")
 
@@ -21,7 +21,8 @@ def export(
     from kerasfast.serving.saved_model import export as write
     from kerasfast.train.run import load_model
 
-    report = write(load_model(model), path)
+    with err.status("Tracing, writing, loading again, comparing"):
+        report = write(load_model(model), path)
     out.print(
         f"{report.path}: signatures {', '.join(report.signatures)}; {report.bytes / 1e6:.1f} MB in "
         f"{report.seconds:.0f} s; largest difference to the Keras model {report.largest_difference:.1e}."

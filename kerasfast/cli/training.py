@@ -33,34 +33,45 @@ def train(
 def evaluate(
     model: Annotated[str, typer.Argument(help="Folder of a run, or a name of the zoo.")],
     records: Annotated[Path, typer.Option(help="Folder of `kerasfast records build`.")],
-    split: Annotated[str, typer.Option(help="Split to score.")] = "test",
-    clips: Annotated[int, typer.Option(min=1, help="Clips of a video.")] = 10,
-    crops: Annotated[int, typer.Option(help="Crops of a clip, 3 or 1.")] = 3,
-    merge: Annotated[str, typer.Option(help="How views become one score: max or mean.")] = "max",
-    rule: Annotated[str, typer.Option(help="Rule of average precision: sklearn or charades.")] = "sklearn",
+    split: Annotated[str | None, typer.Option(help="Split to score.", show_default="the recipe's, or test")] = None,
+    clips: Annotated[
+        int | None, typer.Option(min=1, help="Clips of a video.", show_default="the recipe's, or 10")
+    ] = None,
+    crops: Annotated[
+        int | None, typer.Option(help="Crops of a clip, 3 or 1.", show_default="the recipe's, or 3")
+    ] = None,
+    merge: Annotated[
+        str | None,
+        typer.Option(
+            help="How views become one score: max or mean.",
+            show_default="the recipe's, or max for sigmoid and mean for softmax heads",
+        ),
+    ] = None,
+    rule: Annotated[
+        str | None,
+        typer.Option(help="Rule of average precision: sklearn or charades.", show_default="the recipe's, or sklearn"),
+    ] = None,
+    head: Annotated[
+        list[str] | None, typer.Option(help="Head to score; again for several.", show_default="all")
+    ] = None,
     file: Annotated[
-        Path | None, typer.Option("--out", help="metrics.json; by default in the folder of the run.")
+        Path | None,
+        typer.Option("--out", help="JSON to write.", show_default="metrics.json or metrics-SPLIT.json in the run"),
     ] = None,
 ) -> None:
     """Score a model on many views of every video."""
     start_tensorflow()
     from kerasfast.train.evaluate import evaluate as score
-    from kerasfast.train.run import load_model
+    from kerasfast.train.run import evaluation_protocol, load_model
 
+    protocol = evaluation_protocol(model)
     if file is None and Path(model).is_dir():
-        file = Path(model) / "metrics.json"
+        usual = split is None or split == protocol.get("split", "test")
+        file = Path(model) / ("metrics.json" if usual else f"metrics-{split}.json")
+    asked = {"split": split, "clips": clips, "crops": crops, "merge": merge, "rule": rule}
+    protocol |= {name: value for name, value in asked.items() if value is not None}
     with progress("Views") as report:
-        metrics = score(
-            load_model(model),
-            records,
-            clips=clips,
-            crops=crops,
-            merge=merge,
-            split=split,
-            rule=rule,
-            out=file,
-            progress=report,
-        )
+        metrics = score(load_model(model), records, **protocol, heads=head, out=file, progress=report)
     out.print(metrics_table(metrics))
     if file is not None:
         out.print(f"Written to {file}.")

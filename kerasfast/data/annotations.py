@@ -153,15 +153,16 @@ def read_charades_csv(path: str | Path, labels: LabelSpace) -> Annotations:
     return Annotations(tuple(rows), report)
 
 
-def find_videos(rows: Iterable[VideoRow], folder: str | Path) -> dict[str, Path]:
+def find_videos(rows: Iterable[VideoRow], folder: str | Path, *, skip_missing: bool = False) -> dict[str, Path]:
     """The video file of every row: `<id>.mp4`, or another usual ending, directly in `folder`.
 
     Args:
         rows: The annotated videos.
         folder: Folder of the video files.
+        skip_missing: Give a missing video the path that it should have, for a build with `skip_bad` to skip and list.
 
     Returns:
-        Path by id, in the order of the rows.
+        Path by id.
 
     Raises:
         DataError: The folder does not exist, videos are missing (they are listed), or an id has two files.
@@ -184,7 +185,9 @@ def find_videos(rows: Iterable[VideoRow], folder: str | Path) -> dict[str, Path]
             found[row.id] = paths[0]
         else:
             missing.append(row.id)
-    if missing:
+    if skip_missing:
+        found.update({name: folder / f"{name}.mp4" for name in missing})
+    elif missing:
         raise DataError(
             f"{folder}: {len(missing)} of {len(missing) + len(found)} annotated videos have no file here "
             f"({_cut(missing)}). Expected names such as {missing[0]}.mp4; add the files or delete the rows."

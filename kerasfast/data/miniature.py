@@ -25,6 +25,8 @@ from kerasfast.data.video_writer import write_video
 # "ultrafast" writes no B-frames and predicts little: fast, and poor in traces of motion in a single frame.
 _PRESET = "ultrafast"
 _CRF = 20
+# To be raised when the same seed gives other files.
+VERSION = 2
 _BATCH_VIDEOS = 10  # one errand of a worker process
 
 
@@ -94,7 +96,7 @@ def generate(
         split: write_scripts(split, videos, seed) for split, videos in split_sizes(train_videos, test_videos).items()
     }
     everything = [script for videos in scripts.values() for script in videos]
-    videos = _prepare(Path(out))
+    videos = _prepare(Path(out), settings(train_videos, test_videos, seed))
     batches = [everything[at : at + _BATCH_VIDEOS] for at in range(0, len(everything), _BATCH_VIDEOS)]
     done = 0
     with _results(batches, videos, seed, processes) as results:
@@ -109,7 +111,20 @@ def generate(
     write_annotations(Path(out), scripts, seed)
 
 
-def _prepare(out: Path) -> Path:
+def settings(train_videos: int = 1200, test_videos: int | None = None, seed: int = 0) -> str:
+    """What `Miniature_v1_generated.txt` says of a data set: two of one text are equal."""
+    sizes = ", ".join(f"{videos} {split}" for split, videos in split_sizes(train_videos, test_videos).items())
+    return f"Miniature Charades, version {VERSION}, seed {seed}: {sizes} videos.\n"
+
+
+def is_generated(folder: str | Path, expected: str) -> bool:
+    """Whether a folder holds the whole data set of these `settings`."""
+    mark = Path(folder) / f"{PREFIX}_generated.txt"
+    complete = (Path(folder) / f"{PREFIX}_train.csv").is_file()
+    return complete and mark.is_file() and expected in mark.read_text("utf-8")
+
+
+def _prepare(out: Path, described: str) -> Path:
     """Make the folder ready; the folder of its videos."""
     mark = out / f"{PREFIX}_generated.txt"
     if out.exists() and not (out.is_dir() and (mark.exists() or not any(out.iterdir()))):
@@ -117,7 +132,7 @@ def _prepare(out: Path) -> Path:
     remove_annotations(out)
     videos = out / "videos"
     videos.mkdir(parents=True, exist_ok=True)
-    mark.write_text("Written by kerasfast records miniature, which may replace everything here.\n")
+    mark.write_text(f"Written by kerasfast records miniature, which may replace everything here.\n{described}", "utf-8")
     return videos
 
 

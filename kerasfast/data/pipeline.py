@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ import tensorflow as tf
 from kerasfast.data import transforms
 from kerasfast.data.clips import ClipSpec
 from kerasfast.data.errors import DataError
-from kerasfast.data.manifest import Manifest, manifest_path, read_manifest
+from kerasfast.data.manifest import Manifest, check_records, manifest_path, read_manifest
 from kerasfast.data.record_schema import Record, parse_record
 from kerasfast.data.windows import central_window, random_window, window_targets
 
@@ -26,7 +28,7 @@ def training_clips(
     clip: ClipSpec,
     batch_size: int,
     *,
-    crop_size: int,
+    crop_size: int = 224,
     short_side: tuple[int, int] = (256, 320),
     flip: bool = True,
     seed: int = 0,
@@ -125,7 +127,7 @@ def testing_views(
     clips: int = 10,
     crops: int = 3,
     *,
-    crop_size: int,
+    crop_size: int = 256,
     short_side: int = 256,
     split: str = "test",
     batch_size: int = 8,
@@ -135,7 +137,8 @@ def testing_views(
     Args:
         records: Folder that `build_records` wrote, with a split in the test layout.
         clip: The clip. A shorter one than stored is cut from the middle of the stored clip.
-        clips: Clips a video. Fewer than stored are chosen evenly from the first to the last.
+        clips: Clips a video. Fewer than stored are chosen evenly from the first to the last of those, 1 from the
+            middle; their starts are near those of a build with that many clips, not equal to them.
         crops: 3 (left, centre, right, or top, centre, bottom of portrait frames) or 1 (centre).
         crop_size: Side of the square crop in pixels.
         short_side: Shorter side to scale the frames to before the crop.
@@ -246,6 +249,22 @@ class _Sampler:
     def _draws(self, record: Record, epoch: tf.Tensor) -> tf.Tensor:
         key = _fold(_fold((self._seed, 1), epoch), record.video_index)
         return tf.random.stateless_uniform((_FLIP + 1,), key)
+
+
+@contextmanager
+def named_damage(records: str | Path, split: str) -> Iterator[None]:
+    """Where TensorFlow fails to read, say which shard is damaged instead.
+
+    Opening a dataset compares sizes only; a flipped bit shows when its record is read, as an error that names no file.
+
+    Raises:
+        DataError: A shard is not as it was written; names it.
+    """
+    try:
+        yield
+    except tf.errors.OpError:
+        check_records(records, split)
+        raise
 
 
 def _fold(key: tf.Tensor | tuple[int, int], number: tf.Tensor) -> tf.Tensor:

@@ -63,10 +63,9 @@ def build_records(
         stride: Distance of stored frames, a divisor of `clip.stride`, which is the default. 1 doubles the files
             of a clip of stride 2, and then every start of a clip exists in every round.
         segment_spans: Longest training segment, in spans of the clip.
-        rounds: Rounds of the training layout, by default as many as the longest video has segments.
-            With fewer, long videos have longer segments; 1 stores every video as one segment. The files grow
-            with the rounds, because short videos are stored in each: give 3 or 4 for Charades, whose longest
-            video has 6 times the mean length.
+        rounds: Rounds of the training layout, by default as many as a video of mean length has segments, at most
+            64. Longer videos have longer segments then, shorter ones come again in other phases. The files grow with
+            the rounds: at the default they hold every sampled frame about twice, with 1 once.
         clips: Test clips a video.
         part_videos: Videos a shard; an ended build loses at most one shard of work for each worker.
         workers: Threads that decode.

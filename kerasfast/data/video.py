@@ -271,7 +271,7 @@ def _open(path: Path) -> tuple[av.container.InputContainer, av.video.stream.Vide
     if path.stat().st_size == 0:
         raise DataError(f"{path}: is empty. Copy or download the video again.")
     try:
-        container = av.open(str(path))
+        container = av.open(str(path), metadata_errors="replace")  # a title in Latin-1 is no reason to refuse
     except (av.FFmpegError, OSError) as error:
         raise DataError(
             f"{path}: cannot be opened as a video ({error.strerror}): not a video file, or truncated. "

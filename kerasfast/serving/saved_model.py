@@ -22,9 +22,10 @@ from kerasfast.models.classifier import VideoClassifier
 from kerasfast.serving.fold import fold_batch_norm
 from kerasfast.serving.signatures import signatures
 
-# Largest difference of a probability that the checked export may show. A wrong graph misses by far more; sound
-# ones reach 1e-6 on a CPU and about 1e-3 on a GPU that rounds products to TF32.
-PRECISIONS = {"float32": 1e-2}
+PRECISIONS = ("float32",)
+# Largest difference that the checked export may show, relative to a head's largest probability, since those of a fresh
+# 400-way softmax are 0.0025 all. Sound ones reach 1e-6 on a CPU and about 1e-3 on a GPU that rounds products to TF32.
+_TOLERANCE_CPU, _TOLERANCE_GPU = 1e-4, 1e-2
 
 
 @dataclass(frozen=True)
@@ -101,11 +102,12 @@ def export(model: VideoClassifier, path: str | os.PathLike[str], *, precision: s
         served.weights = list(used.values())
         tf.saved_model.save(served, str(folder), signatures=functions)
         _write_card(model, precision, folder / "assets.extra")
-        difference = _largest_difference(reference, folder)
-        if not difference <= PRECISIONS[precision]:
+        difference, relative = _largest_differences(reference, folder)
+        tolerance = _TOLERANCE_GPU if tf.config.list_physical_devices("GPU") else _TOLERANCE_CPU
+        if not relative <= tolerance:
             raise ValueError(
-                f"The exported network must give the model's scores within {PRECISIONS[precision]:g}. Received: a "
-                f"difference of {difference:g} on a clip of noise; nothing was written to {path}. Check that the "
+                f"The exported network must give the model's scores within {tolerance:g} of the largest. Received: a "
+                f"difference of {relative:g} on a clip of noise; nothing was written to {path}. Check that the "
                 "weights are finite."
             )
     size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
@@ -205,11 +207,15 @@ def _write_card(model: VideoClassifier, precision: str, folder: Path) -> None:
     (folder / "card.json").write_text(json.dumps(card, indent=2) + "\n", "utf-8")
 
 
-def _largest_difference(model: VideoClassifier, folder: Path) -> float:
+def _largest_differences(model: VideoClassifier, folder: Path) -> tuple[float, float]:
+    """Of a probability, and of one as a share of the largest of its head."""
     side = model.variant.test_crop_size
     shape = (1, model.clip.frames, side, side, 3)
     frames = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     # Traced, a convolution takes a third of its eager time.
     expected = tf.function(lambda x: model(x, training=False), autograph=False)(tf.constant(frames))
     scores = tf.saved_model.load(str(folder)).signatures["serving_default"](frames=tf.constant(frames))
-    return float(np.max([np.max(np.abs(scores[name] - expected[name])) for name in model.heads]))
+    differences = {name: np.max(np.abs(scores[name] - expected[name])) for name in model.heads}
+    # np.max and not max: it keeps NaN.
+    relative = [difference / np.max(expected[name]) for name, difference in differences.items()]
+    return float(np.max([*differences.values()])), float(np.max(relative))

@@ -12,10 +12,11 @@ import numpy as np
 
 from kerasfast.data.manifest import read_manifest, write_json
 from kerasfast.train.metrics import Result, Rule, mean_average_precision, shuffled_control
-from kerasfast.train.views import ViewMerger
+from kerasfast.train.views import ViewMerger, merge_rules
 
 if TYPE_CHECKING:
     from kerasfast.models.classifier import VideoClassifier
+    from kerasfast.models.heads import Head
 
 
 def evaluate(
@@ -24,11 +25,12 @@ def evaluate(
     *,
     clips: int = 10,
     crops: int = 3,
-    merge: str = "max",
+    merge: str | None = None,
     split: str = "test",
     rule: Rule = "sklearn",
     batch_size: int = 16,
     crop_size: int | None = None,
+    heads: Sequence[str] | None = None,
     subsets: Mapping[str, Sequence[int]] | None = None,
     scores: Mapping[str, np.ndarray] | None = None,
     out: str | Path | None = None,
@@ -37,15 +39,18 @@ def evaluate(
     """Score a model on the videos of a split.
 
     Args:
-        model: A model whose heads are among those of the records, with as many classes.
+        model: A model whose scored heads are among those of the records, with as many classes.
         records: Folder of `kerasfast records build`.
         clips: Clips of a video, spread evenly over it.
         crops: Crops of a clip: 3 or 1.
-        merge: How the views of a video become one score, element by element: `max` or `mean`.
+        merge: How the views of a video become one score, element by element: `max` or `mean`; None: `max` for sigmoid
+            heads, `mean` for softmax heads, the protocols of Charades and Kinetics.
         split: Split to score.
         rule: Rule of average precision, `sklearn` or `charades` (`kerasfast.train.metrics`).
         batch_size: Views of a step; memory is that of one step and of one score per video and class.
         crop_size: Side of a view in pixels; None: the architecture's.
+        heads: Heads to score; None: all. The others may differ from those of the records, as where a split holds new
+            pairs of known verbs and objects.
         subsets: Name -> indices of action classes that get their own line, such as those that motion alone tells
             apart.
         scores: What `score_videos` gave for the same protocol, so that nothing is scored twice.
@@ -66,14 +71,24 @@ def evaluate(
 
     begin = time.perf_counter()
     manifest = read_manifest(records, split)
-    check_heads({name: head.classes for name, head in model.heads.items()}, manifest.labels.sizes, str(records))
-    protocol = {"clips": clips, "crops": crops, "merge": merge}
+    scored = chosen_heads(model, heads)
+    check_heads({name: head.classes for name, head in scored.items()}, manifest.labels.sizes, str(records))
+    rules = merge_rules(scored, merge)
     if scores is None:
         scores = score_videos(
-            model, records, **protocol, split=split, batch_size=batch_size, crop_size=crop_size, progress=progress
+            model,
+            records,
+            clips=clips,
+            crops=crops,
+            merge=merge,
+            split=split,
+            batch_size=batch_size,
+            crop_size=crop_size,
+            heads=heads,
+            progress=progress,
         )
     labels = video_labels(records, split)
-    results = {head: _named(head, labels[head], scores[head], rule) for head in model.heads}
+    results = {head: _named(head, labels[head], scores[head], rule) for head in scored}
     names = manifest.labels.heads
     metrics: dict[str, Any] = {
         "heads": {head: _head(results[head], labels[head], scores[head], rule, names[head]) for head in results},
@@ -84,7 +99,9 @@ def evaluate(
         metrics["subsets"] = {key: _subset(results, classes, names) for key, classes in subsets.items()}
     spec = model.clip
     metrics["protocol"] = {
-        **protocol,
+        "clips": clips,
+        "crops": crops,
+        "merge": rules if len(set(rules.values())) > 1 else next(iter(rules.values())),
         "videos": len(manifest.videos),
         "views": clips * crops,
         "split": split,
@@ -107,10 +124,11 @@ def score_videos(
     *,
     clips: int = 10,
     crops: int = 3,
-    merge: str = "max",
+    merge: str | None = None,
     split: str = "test",
     batch_size: int = 16,
     crop_size: int | None = None,
+    heads: Sequence[str] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, np.ndarray]:
     """Merge the probabilities of all views of each video; arguments and errors as in `evaluate`.
@@ -118,22 +136,37 @@ def score_videos(
     Returns:
         Per head float64 `(videos, classes)`, rows as in the manifest and in `kerasfast.data.video_labels`.
     """
-    from kerasfast.data.pipeline import testing_views
+    from kerasfast.data.pipeline import named_damage, testing_views
 
     side = crop_size or model.variant.test_crop_size
     videos, views = len(read_manifest(records, split).videos), clips * crops
-    sizes = {name: head.classes for name, head in model.heads.items()}
-    merger = ViewMerger(sizes, videos, views, merge)
+    scored = chosen_heads(model, heads)
+    sizes = {name: head.classes for name, head in scored.items()}
+    merger = ViewMerger(sizes, videos, views, merge_rules(scored, merge))
     batches = testing_views(
         records, model.clip, clips, crops, crop_size=side, short_side=side, split=split, batch_size=batch_size
     )
     done = 0
-    for frames, video, view in batches:
-        merger.add(model.predict_on_batch(frames), np.asarray(video), np.asarray(view))
-        done += len(video)
-        if progress is not None:
-            progress(done, videos * views)
+    with named_damage(records, split):
+        for frames, video, view in batches:
+            given = model.predict_on_batch(frames)
+            merger.add({head: given[head] for head in scored}, np.asarray(video), np.asarray(view))
+            done += len(video)
+            if progress is not None:
+                progress(done, videos * views)
     return merger.result()
+
+
+def chosen_heads(model: VideoClassifier, names: Sequence[str] | None) -> dict[str, Head]:
+    """The heads of a model by these names, or all of them.
+
+    Raises:
+        ValueError: The model has no such head.
+    """
+    unknown = set(names or ()) - set(model.heads)
+    if unknown:
+        raise ValueError(f"heads must be among {', '.join(model.heads)}. Received: {', '.join(sorted(unknown))}.")
+    return {name: model.heads[name] for name in (names or model.heads)}
 
 
 def check_heads(model: Mapping[str, int], records: Mapping[str, int], where: str) -> None:

@@ -12,7 +12,7 @@ from kerasfast.data.manifest import read_manifest
 from kerasfast.train.evaluate import check_heads, versions
 from kerasfast.train.plots import curves
 from kerasfast.train.recipe import Recipe, load
-from kerasfast.train.run import WEIGHTS_FILE, save_model_config
+from kerasfast.train.run import RECIPE_FILE, WEIGHTS_FILE, save_model_config
 
 if TYPE_CHECKING:
     from kerasfast.models.classifier import VideoClassifier
@@ -80,23 +80,28 @@ def train(
     check_heads({name: table.classes for name, table in tables.items()}, labels.sizes, str(records))
     import keras  # late, so that a mistake above shows without the seconds that TensorFlow takes to load
 
+    from kerasfast.data.pipeline import named_damage
+
     keras.utils.set_random_seed(recipe.training.seed)
     model = build_model(recipe, labels.heads)
     clips, validation = datasets(recipe, records, model)
     steps = int(clips.cardinality())
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.toml").write_text(_heading(records) + recipe.to_toml(), encoding="utf-8")
+    for stale in (WEIGHTS_FILE, "history.csv", "metrics.json", "curves.png"):  # of the run that this one replaces
+        (folder / stale).unlink(missing_ok=True)
+    (folder / RECIPE_FILE).write_text(_heading(records) + recipe.to_toml(), encoding="utf-8")
     save_model_config(model, folder)
     model.compile(**recipe.compile_args(steps_per_epoch=steps))
     begin = time.perf_counter()
-    history = model.fit(
-        clips,
-        epochs=recipe.training.epochs,
-        validation_data=validation,
-        callbacks=recipe.callbacks(folder),
-        verbose=verbose,
-        shuffle=False,  # the records are; Keras would warn
-    ).history
+    with named_damage(records, recipe.data.train_split):
+        history = model.fit(
+            clips,
+            epochs=recipe.training.epochs,
+            validation_data=validation,
+            callbacks=recipe.callbacks(folder),
+            verbose=verbose,
+            shuffle=False,  # the records are; Keras would warn
+        ).history
     seconds = time.perf_counter() - begin
     model.load_weights(folder / WEIGHTS_FILE)
     curves(folder / "history.csv", folder / "curves.png")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,15 +10,21 @@ import numpy as np
 
 from kerasfast.data.clips import clip_indices, test_starts
 from kerasfast.data.video import OpenVideo
+from kerasfast.train.views import merge_rules
 
 if TYPE_CHECKING:
     from kerasfast.models.classifier import VideoClassifier
 
 
 def predict_video(
-    model: VideoClassifier, path: str | Path, *, clips: int = 10, crops: int = 3
+    model: VideoClassifier,
+    path: str | Path,
+    *,
+    clips: int = 10,
+    crops: int = 3,
+    progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, np.ndarray]:
-    """Scores of a video, by the protocol of `kerasfast.evaluate`.
+    """Scores of a video, by the protocol of `kerasfast.evaluate`, which reads the same clips from records.
 
     Only the sampled frames are kept in memory. A video shorter than a clip repeats its last frame.
 
@@ -26,6 +33,7 @@ def predict_video(
         path: A video file.
         clips: Clips, spread evenly over the video.
         crops: Crops of a clip: 3 (left, centre, right or top, centre, bottom) or 1 (centre).
+        progress: Called after each clip with the clips done and the clips in all.
 
     Returns:
         Head name to `(classes,)` float32: the largest score of all views for a sigmoid head, the mean for softmax.
@@ -47,10 +55,13 @@ def predict_video(
         frames = dict(video.frames(clip.fps, size, wanted.__contains__))
     last = max(frames)  # the header may promise a frame more than there is
     views: dict[str, list[np.ndarray]] = {head: [] for head in model.heads}
-    for at in indices:
+    for done, at in enumerate(indices, start=1):
         scaled = np.stack([frames[min(int(index), last)] for index in at])
         batch = np.stack([crop_position(scaled, position, size) for position in positions])
         for head, scores in model.predict_on_batch(batch).items():
             views[head].append(np.asarray(scores))
-    merge = {head: np.max if row.activation == "sigmoid" else np.mean for head, row in model.heads.items()}
-    return {head: merge[head](np.concatenate(scores), axis=0) for head, scores in views.items()}
+        if progress is not None:
+            progress(done, clips)
+    merge = {"max": np.max, "mean": np.mean}
+    rules = merge_rules(model.heads)
+    return {head: merge[rules[head]](np.concatenate(scores), axis=0) for head, scores in views.items()}

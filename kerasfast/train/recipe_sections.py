@@ -203,7 +203,7 @@ class Evaluation:
     Args:
         clips: Clips of a video, spread evenly over it.
         crops: Crops of a clip: 3 (left, centre, right or top, centre, bottom) or 1 (centre).
-        merge: How the views of a video become one score: `max` or `mean`.
+        merge: How the views of a video become one score: `max` or `mean`; none: as the head's activation asks.
         rule: `sklearn` or `charades` (`kerasfast.train.metrics`).
         split: Split of the records to test on.
         batch_size: Views of a step.
@@ -212,7 +212,7 @@ class Evaluation:
 
     clips: int = 10
     crops: int = 3
-    merge: str = "max"
+    merge: str | None = None
     rule: str = "sklearn"
     split: str = "test"
     batch_size: int = 16
@@ -221,7 +221,8 @@ class Evaluation:
     def __post_init__(self) -> None:
         _at_least("evaluation.clips", self.clips, 1)
         _one_of("evaluation.crops", self.crops, (1, 3))
-        _one_of("evaluation.merge", self.merge, ("max", "mean"))
+        if self.merge is not None:
+            _one_of("evaluation.merge", self.merge, ("max", "mean"))
         _one_of("evaluation.rule", self.rule, ("sklearn", "charades"))
         _at_least("evaluation.batch_size", self.batch_size, 1)
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kerasfast.models.classifier import VideoClassifier
 
 MODEL_FILE = "model.json"
 WEIGHTS_FILE = "best.weights.h5"
+RECIPE_FILE = "config.toml"
 
 
 def save_model_config(model: VideoClassifier, folder: str | Path) -> None:
@@ -26,21 +27,43 @@ def load_model(name_or_run: str | Path) -> VideoClassifier:
         name_or_run: Folder of a run, or a name of the zoo.
 
     Raises:
-        ValueError: It is neither.
-        FileNotFoundError: The run has no weights yet.
+        ValueError: It is neither, or an architecture without trained weights.
+        FileNotFoundError: There is no such run, or it has no weights yet.
     """
     from kerasfast.models.classifier import VideoClassifier
-    from kerasfast.registry import load
+    from kerasfast.registry import entry, list_models, load
     from kerasfast.weights import assign, read_weights
 
     folder = Path(name_or_run)
     if not folder.is_dir():
-        return load(str(name_or_run))
+        if len(folder.parts) > 1:
+            raise FileNotFoundError(f"{folder} is no folder. Give the folder of a run, or a name of the zoo.")
+        model = load(str(name_or_run))
+        if model.load_report is None:
+            trained = [name for name in list_models() if entry(name).card]
+            raise ValueError(
+                f"A model with trained weights is needed. Received: {name_or_run!r}, an architecture without. Give the "
+                f"folder of a run, or one of {', '.join(trained)}."
+            )
+        return model
     if not (folder / MODEL_FILE).is_file():
         raise FileNotFoundError(
             f"{folder} is not the folder of a run: it has no {MODEL_FILE}. Give a folder that `kerasfast train` made."
         )
-    model = VideoClassifier.from_config(json.loads((folder / MODEL_FILE).read_text("utf-8")))
+    try:
+        model = VideoClassifier.from_config(json.loads((folder / MODEL_FILE).read_text("utf-8")))
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{folder / MODEL_FILE} does not describe a model of kerasfast ({error}). Copy the run again."
+        ) from error
     weights = folder / WEIGHTS_FILE
     model.load_report = assign(model, read_weights(weights), source=str(weights), new_heads=False)
     return model
+
+
+def evaluation_protocol(name_or_run: str | Path) -> dict[str, Any]:
+    """Keyword arguments of `kerasfast.evaluate` by the recipe of a run; none for a name of the zoo."""
+    from kerasfast.train.recipe import load
+
+    recipe = Path(name_or_run) / RECIPE_FILE
+    return load(recipe).evaluation_args() if recipe.is_file() else {}

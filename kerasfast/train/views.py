@@ -3,8 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from kerasfast.models.heads import Head
+
+RULES = ("max", "mean")
+
+
+def merge_rules(heads: Mapping[str, Head], merge: str | None = None) -> dict[str, str]:
+    """How the views of a video become one score, head by head.
+
+    Args:
+        heads: Heads of the model.
+        merge: A rule for all heads; None: `max` for sigmoid heads, `mean` for softmax heads, which are the protocols
+            of Charades and of Kinetics.
+
+    Raises:
+        ValueError: An unknown rule.
+    """
+    if merge is not None and merge not in RULES:
+        raise ValueError(f"merge must be 'max' or 'mean'. Received: {merge!r}.")
+    return {name: merge or ("mean" if head.activation == "softmax" else "max") for name, head in heads.items()}
 
 
 class ViewMerger:
@@ -14,19 +36,14 @@ class ViewMerger:
         sizes: Classes per head.
         videos: Number of videos.
         views: Views that every video must get.
-        merge: `max` (the Charades protocol) or `mean`, element by element.
-
-    Raises:
-        ValueError: An unknown merge.
+        rules: `max` or `mean` per head, element by element, as `merge_rules` gives them.
     """
 
-    def __init__(self, sizes: Mapping[str, int], videos: int, views: int, merge: str = "max") -> None:
-        if merge not in ("max", "mean"):
-            raise ValueError(f"merge must be 'max' or 'mean'. Received: {merge!r}.")
-        self.merge = merge
+    def __init__(self, sizes: Mapping[str, int], videos: int, views: int, rules: Mapping[str, str]) -> None:
+        self.rules = dict(rules)
         self.seen = np.zeros((videos, views), bool)
-        start = -np.inf if merge == "max" else 0.0
-        self.scores = {head: np.full((videos, size), start) for head, size in sizes.items()}
+        start = {"max": -np.inf, "mean": 0.0}
+        self.scores = {head: np.full((videos, size), start[rules[head]]) for head, size in sizes.items()}
 
     def add(self, scores: Mapping[str, np.ndarray], video: np.ndarray, view: np.ndarray) -> None:
         """Take in a batch.
@@ -57,7 +74,7 @@ class ViewMerger:
                     f"Scores must be numbers. Received: NaN from head {head!r} for view {pairs[row][1]} of video "
                     f"{pairs[row][0]}. The weights have diverged or are not those of this model."
                 )
-            (np.maximum if self.merge == "max" else np.add).at(self.scores[head], video, values)
+            (np.maximum if self.rules[head] == "max" else np.add).at(self.scores[head], video, values)
         self.seen[video, view] = True
 
     def result(self) -> dict[str, np.ndarray]:
@@ -73,5 +90,8 @@ class ViewMerger:
                 f"for video {lacking[0]}, and {len(lacking)} of {len(self.seen)} videos lack some. "
                 "The records are incomplete; build them again."
             )
-        views = self.seen.shape[1] if self.merge == "mean" else 1
-        return {head: scores / views for head, scores in self.scores.items()}
+        views = self.seen.shape[1]
+        return {
+            head: scores / views if self.rules[head] == "mean" else scores.copy()
+            for head, scores in self.scores.items()
+        }
