@@ -276,3 +276,8 @@ def test_data_folders_of_a_checkout_a_wheel_and_neither(tmp_path, monkeypatch):
         (tmp_path / folder).mkdir(parents=True)
         (tmp_path / folder / file).write_text("")
         assert find() == tmp_path / folder
+
+
+def test_the_shipped_weights_are_well_above_chance():
+    figures = entry("slowfast_nano.miniature").card["metrics"]["action mAP"]
+    assert figures["map"] >= 6 * figures["chance"]

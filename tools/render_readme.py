@@ -20,15 +20,14 @@ def table(result: dict) -> str:
     networks = result["networks"]
     seeds = len(result["train_seeds"])
     lines = [
-        "| network | " + " | ".join(f"{key} mAP" for key in KEYS) + " | training, s |",
-        "|---" * (len(KEYS) + 2) + "|",
+        "| network | " + " | ".join(f"{key} mAP" for key in KEYS) + " |",
+        "|---" * (len(KEYS) + 1) + "|",
     ]
     for name, values in networks.items():
         cells = [f"{values['mean'][key]['map']:.3f} ± {values['spread'][key] / 2:.3f}" for key in KEYS]
-        seconds = sum(run["training_seconds"] for run in values["runs"]) / seeds
-        lines.append(f"| `{name}` | {' | '.join(cells)} | {seconds:.0f} |")
+        lines.append(f"| `{name}` | {' | '.join(cells)} |")
     first = next(iter(networks.values()))
-    lines.append("| chance | " + " | ".join(f"{first['mean'][key]['chance']:.3f}" for key in KEYS) + " | |")
+    lines.append("| chance | " + " | ".join(f"{first['mean'][key]['chance']:.3f}" for key in KEYS) + " |")
     protocol = first["runs"][0]["protocol"]
     lines.append("")
     lines.append(
