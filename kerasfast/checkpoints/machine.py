@@ -20,7 +20,7 @@ MAX_STACK = 20_000  # picklers write lists and dicts in portions of 1,000
 MAX_MARKS = 200
 MAX_INT_BYTES = 16
 MAX_PROTOCOL = 5
-_NUMBER = re.compile(rb"[-+]?[0-9]{1,30}")
+_NUMBER = re.compile(rb"[-+]?[0-9]{1,40}")
 _FLOAT = re.compile(rb"[-+0-9.eE]{1,40}|[-+]?(nan|inf)")
 
 
