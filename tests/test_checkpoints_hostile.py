@@ -50,6 +50,9 @@ def read_everything(path):
 # --- files -----------------------------------------------------------------------------------------------------------
 
 
+FIRST_DATA, LAST_DATA = (f"archive/data/{name}" for name in WEIGHTS)
+
+
 def operations(code):
     """A valid zip whose pickle first runs some operations and takes their value away."""
     (name, data), *rest = zip_members(valid())
@@ -89,10 +92,6 @@ def replaced(folder="archive", **contents):
     """A valid zip with contents of members replaced, or members added."""
     found = dict(zip_members(valid())) | {f"{folder}/{name}": content for name, content in contents.items()}
     return zip_bytes(list(found.items()))
-
-
-def first_data(files=None):
-    return f"archive/data/{STEM}"
 
 
 def deflated():
@@ -164,13 +163,15 @@ FILES = {
     "dotted_name": stack_global("collections", "OrderedDict.__init__.__globals__"),
     "dotted_torch_name": stack_global("torch._utils", "_rebuild_tensor_v2.__globals__"),
     "name_that_is_no_text": operations(b"K\x01K\x02\x93)R"),
-    "name_with_line_feeds": stack_global("os\n\n. ", "system" * 100),
+    "name_with_line_feeds": stack_global("os\n\n", "system" * 100),
     "os_system_in_legacy": torch_legacy(valid(cfg=Call(Named("os", "system"), ("touch MARKER",)))),
     "os_system_in_plain": python2_pickle({"blobs": {}, "x": Call(Named("os", "system"), ("touch MARKER",))}),
     "os_system_at_the_start": b"cos\nsystem\n(S'touch MARKER'\ntR.",
     # Operations that no checkpoint needs.
     "inst": operations(b"(S'touch MARKER'\nios\nsystem\n"),
     "obj": operations(b"(cos\nsystem\nS'touch MARKER'\no"),
+    "obj_of_a_class": operations(b"(ccollections\nOrderedDict\no"),
+    "newobj_of_a_class": operations(b"cnumpy\nndarray\n)\x81"),
     "newobj": operations(b"cos\nsystem\n" + text(b"touch MARKER") + b"\x85\x81"),
     "newobj_ex": operations(b"ccollections\nOrderedDict\n)}\x92"),
     "ext1": operations(b"\x82\x01"),
@@ -199,7 +200,7 @@ FILES = {
     "long_integer": operations(b"\x8a\xff" + bytes(255)),
     "long_decimal": operations(b"L" + b"9" * 900 + b"L\n"),
     "endless_line": operations(b"I" + b"9" * 5000 + b"\n"),
-    "no_line_feed": operations(b"S'" + b"9" * 5000),
+    "no_line_feed": b"}S'" + b"9" * 5000,
     "giant_memo_index": operations(b"Nr\xff\xff\xff\xff"),
     "giant_memo_decimal": operations(b"Np99999999999999999999\n"),
     "negative_memo_index": operations(b"Np-1\n"),
@@ -212,7 +213,7 @@ FILES = {
     "many_dicts": operations(b"](" + b"}" * 15_000 + b"e" + b"(}e" * 700_000),
     "many_texts": operations(b"](" + b"".join(text(b"%07d" % n + b"x" * 990) for n in range(18_000)) + b"e0N"),
     "recalled_pairs": recalled_pairs(),
-    "many_arrays": torch_zip({"model_state": {f"w{n}": as_tensor("0", [1.0]) for n in range(20_001)}}),
+    "many_arrays": torch_zip({"model_state": dict.fromkeys((f"w{n}" for n in range(20_001)), as_tensor("0", [1.0]))}),
     # Grammar.
     "empty_stack": operations(b"000"),
     "unset_mark": operations(b"t"),
@@ -273,22 +274,23 @@ FILES = {
     "zip_with_a_tail": CUT + b"x",
     "zip_bomb": deflated(),
     "zip_method": members(method=8),
-    "zip_sizes_differ": members(central={first_data(): {"packed": 1}}),
+    "zip_sizes_differ": members(central={FIRST_DATA: {"packed": 1}}),
     "zip_encrypted": members(flags=0x809),
     "zip_same_name_twice": zip_bytes(zip_members(valid()) + zip_members(valid())[-2:]),
     "zip_overlap": members(central={"archive/version": {"header": 0}}),
     "zip_shared_content": members(central={"archive/version": {"header": 0, "size": 588, "packed": 588}}),
-    "zip_wrong_header": members(central={first_data(): {"header": 65}}),
+    "zip_wrong_header": members(central={FIRST_DATA: {"header": 65}}),
+    "zip_header_inside": members(central={LAST_DATA: {"header": CUT.rindex(b"PK\3\4", 0, CUT.rindex(b"PK\3\4")) + 1}}),
     "zip_header_beyond": members(central={"archive/version": {"header": 1 << 30}}),
     "zip_size_beyond": members(central={"archive/version": {"size": 1 << 30, "packed": 1 << 30}}),
-    "zip_local_name": members(local={first_data(): {"name": b"archive/data/xyz"}}),
-    "zip_local_method": members(local={first_data(): {"method": 8}}),
-    "zip_local_size": members(local={first_data(): {"size": 7, "packed": 7}}),
+    "zip_local_name": members(local={FIRST_DATA: {"name": b"archive/data/xyz"}}),
+    "zip_local_method": members(local={FIRST_DATA: {"method": 8}}),
+    "zip_local_size": members(local={FIRST_DATA: {"size": 7, "packed": 7}}),
     "zip_local_extra": members(
         local={"archive/version": {"extra": bytes(4)}}, central={"archive/version": {"size": 30, "packed": 30}}
     ),
     "zip_local_encrypted": members(local={"archive/data.pkl": {"flags": 0x809}}),
-    "zip_other_disk": members(central={first_data(): {"disk": 1}}),
+    "zip_other_disk": members(central={FIRST_DATA: {"disk": 1}}),
     "zip_count_high": members(end={"here": 9, "count": 9}),
     "zip_count_low": members(end={"here": 1, "count": 1}),
     "zip_count_contradicts": members(end={"here": 1}),
@@ -307,14 +309,14 @@ FILES = {
     "zip_pickle_checksum": members(central={"archive/data.pkl": {"crc": 1}}),
     "zip_pickle_tail": replaced(**{"data.pkl": dump(valid())[0] + b"N."}),
     "zip_pickle_cut": replaced(**{"data.pkl": dump(valid())[0][:-9]}),
-    "zip_tensor_checksum": members(central={first_data(): {"crc": 1}}),
+    "zip_tensor_checksum": members(central={FIRST_DATA: {"crc": 1}}),
     "zip64_beyond": with_zip64(at=1 << 50),
     "zip64_elsewhere": with_zip64(at=0),
     "zip64_contradicts": with_zip64(sizes=(99, 99, 99, 99)),
-    "zip64_without_sizes": members(central={first_data(): {"size": 0xFFFFFFFF, "packed": 0xFFFFFFFF}}),
+    "zip64_without_sizes": members(central={FIRST_DATA: {"size": 0xFFFFFFFF, "packed": 0xFFFFFFFF}}),
     "zip64_size_beyond": members(
         central={
-            first_data(): {
+            FIRST_DATA: {
                 "size": 2**32 - 1,
                 "packed": 2**32 - 1,
                 "extra": struct.pack("<2H2Q", 1, 16, 1 << 60, 1 << 60),
@@ -364,7 +366,7 @@ FILES = {
         Call(Named("numpy.core.multiarray", "_reconstruct"), (Named("torch", "Size"), (0,), b"b"))
     ),
     "plain_data_number": array_state((1,), data=5),
-    "plain_data_no_bytes": pickle.dumps({"blobs": {"conv1_w": np.ones(600)}}, protocol=2).replace(
+    "plain_data_no_bytes": pickle.dumps({"blobs": {"conv1_w": np.ones((2, 3, 1, 10, 10))}}, protocol=2).replace(
         "ð?".encode(), "\u0430?".encode()
     ),
     # Something else.
@@ -441,10 +443,14 @@ def test_what_they_were_made_of_is_read(data, tmp_path):
         ("os_system", "asks for 'os.system', which no checkpoint needs; do not use it"),
         ("inst", "uses INST, which no checkpoint needs; do not use it"),
         ("zip_cut_in_half", "download was cut off; fetch it again"),
-        ("legacy_cut_7", "announces"),
+        ("legacy_cut_7", "1176 more bytes should follow where 944 are left, so it was cut off"),
         ("zip_bomb", "is compressed, which torch never does"),
         ("zip_torchscript", "TorchScript program; load it with torch.jit.load"),
         ("storage_too_short", "storage '0' has 40 bytes where its tensors expect 44"),
+        ("many_arrays", "holds 20001 arrays"),
+        ("zip_header_inside", "does not begin where the zip directory says"),
+        ("plain_data_no_bytes", "an array holds text that is no bytes"),
+        ("no_line_feed", "ends in the middle"),
         ("offset_beyond", "needs numbers up to 11 of a storage of 10"),
         ("stride_zero_bomb", "is larger than its storage of 10 numbers"),
         ("web_page", "it is a web page, not the file"),

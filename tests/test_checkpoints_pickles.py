@@ -101,7 +101,7 @@ def test_the_stream_stands_behind_the_pickle():
     stream = Stream(io.BytesIO(data), 0, len(data))
     assert pickles.unpickle(stream) == 1
     assert pickles.unpickle(stream) == "two"
-    with pytest.raises(Malformed, match="1 bytes where 0 are left"):
+    with pytest.raises(Malformed, match="1 more bytes should follow where 0 are left"):
         pickles.unpickle(stream)
 
 

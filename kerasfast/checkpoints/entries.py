@@ -136,9 +136,11 @@ def check_array(array: Array) -> None:
         raise Malformed("an array has no content", DISTRUST)
     expected = math.prod(array.shape) * item_size(array.dtype.code)
     length = array.data.length if isinstance(array.data, Span) else len(array.data)
+    if math.prod(max(n, 1) for n in array.shape) > MAX_ELEMENTS:
+        raise Malformed(f"an array of shape {array.shape} is larger than any weight", DISTRUST)
     exact = not isinstance(array.data, Span) or array.data.form == "raw"
     # Text takes one to four bytes for each of these; the exact number shows when it is decoded.
-    if length < expected or (exact and length != expected) or math.prod(max(n, 1) for n in array.shape) > MAX_ELEMENTS:
+    if length < expected or (exact and length != expected):
         raise Malformed(f"an array of shape {array.shape} has {length} bytes instead of {expected}")
 
 

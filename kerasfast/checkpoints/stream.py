@@ -88,4 +88,5 @@ class Stream:
 
     def _expect(self, count: int) -> None:
         if count < 0 or count > self.end - self.position:
-            raise Malformed(f"it announces {count} bytes where {self.end - self.position} are left")
+            left = self.end - self.position
+            raise Malformed(f"{count} more bytes should follow where {left} are left, so it was cut off or damaged")

@@ -42,7 +42,7 @@ class Location:
     def expect_crc(self, crc: int) -> None:
         """Compare with the CRC-32 of the bytes that were read; once is enough."""
         if self.crc and self.crc != crc:
-            raise Malformed("a tensor does not have the checksum that was saved with it")
+            raise Malformed("a member of the zip file does not have the checksum that was saved with it")
         self.crc = 0
 
 
@@ -88,7 +88,7 @@ def read_zip(file: BinaryIO, file_size: int) -> tuple[Any, Locate]:
     folders = [name.removesuffix("/data.pkl") for name in members if name.endswith("/data.pkl")]
     if len(folders) != 1 or "/" in folders[0]:
         raise Malformed(
-            f"it is a zip file with {len(folders)} data.pkl, where torch writes one", "give a .pyth or .pth"
+            "it is a zip file without one folder of one data.pkl, as torch writes it", "give a .pyth or .pth file"
         )
     folder = folders[0]
     if any(name.startswith((f"{folder}/constants.pkl", f"{folder}/code/")) for name in members):

@@ -75,6 +75,8 @@ def read_members(file: BinaryIO, file_size: int) -> dict[str, Member]:
         Malformed: It is cut off, compressed, ambiguous or larger than any checkpoint's directory.
     """
     count, size, start = _find_directory(file, file_size)
+    if not count:
+        raise Malformed("it is an empty zip file")
     if count > MAX_MEMBERS or size > MAX_DIRECTORY_BYTES:
         raise Malformed(f"its zip directory has {count} entries in {size} bytes", DISTRUST)
     file.seek(start)
