@@ -474,6 +474,8 @@ FUZZ_SECONDS = 60
 SEEDS = {
     "zip": torch_zip(valid(cfg="A: 1\n" * 300, optimizer_state={"state": {0: {"m": as_tensor("9", np.ones(9))}}})),
     "zip64": with_zip64(),
+    # Without checksums, changes of the pickle reach the interpreter.
+    "zip_unchecked": members(central={name: {"crc": 0} for name, _ in zip_members(valid())}),
     "legacy": legacy(),
     "python2": CUT_PLAIN,
     "text": python2_pickle({"blobs": {"conv1_w": caffe2_array(np.ones((2, 3, 1, 7, 7), "f4"))}}, protocol=0),

@@ -13,7 +13,7 @@ from kerasfast.checkpoints.errors import DISTRUST, Malformed
 from kerasfast.checkpoints.inert import Array, Tensor
 from kerasfast.checkpoints.machine import unescape
 from kerasfast.checkpoints.stream import Span
-from kerasfast.checkpoints.torch_files import Location, file_crc, item_size
+from kerasfast.checkpoints.torch_files import Location, file_crc
 
 # Far above every weight, and small enough for NumPy also where another axis has no entries.
 MAX_ELEMENTS = 1 << 31
@@ -34,10 +34,10 @@ class Entry(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TensorEntry:
-    """A tensor of a torch file.
+    """A tensor of a torch file; `tensor_entry` makes it.
 
     Args:
-        tensor: Its description, checked by `check_tensor`.
+        tensor: Its description.
         location: Where its storage lies.
     """
 
@@ -76,18 +76,21 @@ class TensorEntry:
 
 @dataclass(frozen=True, slots=True)
 class ArrayEntry:
-    """A NumPy array of a plain pickle.
+    """A NumPy array of a plain pickle; `array_entry` makes it.
 
     Args:
-        array: Its description, checked by `check_array`.
+        shape: Its shape.
+        dtype: How its numbers are written; booleans as bytes.
+        boolean: Whether they are booleans.
+        fortran: Whether the first axis varies fastest.
+        data: Its bytes, or where they are.
     """
 
-    array: Array
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Its shape."""
-        return self.array.shape
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    boolean: bool
+    fortran: bool
+    data: bytes | Span
 
     def load(self, file: BinaryIO) -> np.ndarray:
         """Its numbers.
@@ -95,25 +98,26 @@ class ArrayEntry:
         Raises:
             Malformed: There are more or fewer bytes than the shape needs.
         """
-        array = self.array
-        dtype = _numpy_dtype(array)
-        count = math.prod(array.shape)
-        if isinstance(array.data, Span) and array.data.form == "raw" and array.data.length == count * dtype.itemsize:
-            numbers = _read(file, array.data.start, count, dtype)
+        count = math.prod(self.shape)
+        if isinstance(self.data, Span) and self.data.form == "raw":
+            numbers = _read(file, self.data.start, count, self.dtype)
         else:
-            data = _bytes(file, array.data)
-            if len(data) != count * dtype.itemsize:
-                raise Malformed(f"an array of shape {array.shape} has {len(data)} bytes")
-            numbers = np.frombuffer(data, dtype)
-        numbers = numbers.reshape(array.shape, order="F" if array.fortran else "C")
-        return np.array(numbers, dtype.newbyteorder("="), order="C", copy=None if numbers.flags.writeable else True)
+            data = _bytes(file, self.data)
+            if len(data) != count * self.dtype.itemsize:
+                raise Malformed(f"an array of shape {self.shape} has {len(data)} bytes")
+            numbers = np.frombuffer(data, self.dtype)
+        if self.boolean:
+            numbers = numbers != 0  # any byte but 0 and 1 would make an invalid boolean
+        numbers = numbers.reshape(self.shape, order="F" if self.fortran else "C")
+        own = numbers.flags.writeable
+        return np.array(numbers, numbers.dtype.newbyteorder("="), order="C", copy=None if own else True)
 
 
-def check_tensor(tensor: Tensor) -> None:
-    """Refuse a tensor that reaches outside of its storage or repeats what is in it.
+def tensor_entry(tensor: Tensor, location: Location) -> TensorEntry:
+    """The entry of a tensor whose storage lies at `location`.
 
     Raises:
-        Malformed: It does.
+        Malformed: It reaches outside of its storage, or is larger, as a tensor that repeats numbers is.
     """
     elements, extent = math.prod(tensor.size), _extent(tensor)
     if math.prod(max(size, 1) for size in tensor.size) > MAX_ELEMENTS or elements > tensor.storage.length:
@@ -124,24 +128,28 @@ def check_tensor(tensor: Tensor) -> None:
         raise Malformed(
             f"a tensor needs numbers up to {tensor.offset + extent} of a storage of {tensor.storage.length}", DISTRUST
         )
+    return TensorEntry(tensor, location)
 
 
-def check_array(array: Array) -> None:
-    """Refuse an array without numbers, or with another number of bytes than its shape needs.
+def array_entry(array: Array) -> ArrayEntry:
+    """The entry of an array.
 
     Raises:
-        Malformed: It is such an array.
+        Malformed: It has no numbers, or another number of bytes than its shape needs.
     """
     if array.dtype is None or array.data is None:
         raise Malformed("an array has no content", DISTRUST)
-    expected = math.prod(array.shape) * item_size(array.dtype.code)
-    length = array.data.length if isinstance(array.data, Span) else len(array.data)
-    if math.prod(max(n, 1) for n in array.shape) > MAX_ELEMENTS:
+    if math.prod(max(size, 1) for size in array.shape) > MAX_ELEMENTS:
         raise Malformed(f"an array of shape {array.shape} is larger than any weight", DISTRUST)
+    boolean = array.dtype.code == "b1"
+    dtype = np.dtype("u1" if boolean else array.dtype.order + array.dtype.code)
+    expected = math.prod(array.shape) * dtype.itemsize
+    length = array.data.length if isinstance(array.data, Span) else len(array.data)
     exact = not isinstance(array.data, Span) or array.data.form == "raw"
     # Text takes one to four bytes for each of these; the exact number shows when it is decoded.
     if length < expected or (exact and length != expected):
         raise Malformed(f"an array of shape {array.shape} has {length} bytes instead of {expected}")
+    return ArrayEntry(array.shape, dtype, boolean, array.fortran, array.data)
 
 
 def _extent(tensor: Tensor) -> int:
@@ -173,9 +181,9 @@ def _read(file: BinaryIO, start: int, count: int, dtype: np.dtype[Any]) -> np.nd
     return numbers
 
 
-def _bytes(file: BinaryIO, data: bytes | Span | None) -> bytes:
-    if not isinstance(data, Span):
-        return data or b""
+def _bytes(file: BinaryIO, data: bytes | Span) -> bytes:
+    if isinstance(data, bytes):
+        return data
     file.seek(data.start)
     content = file.read(data.length)
     if len(content) != data.length:
@@ -186,9 +194,3 @@ def _bytes(file: BinaryIO, data: bytes | Span | None) -> bytes:
         return content.decode().encode("latin1") if data.form == "utf8" else content
     except UnicodeError:
         raise Malformed("an array holds text that is no bytes") from None
-
-
-def _numpy_dtype(array: Array) -> np.dtype[Any]:
-    if array.dtype is None:
-        raise Malformed("an array has no content", DISTRUST)
-    return np.dtype(array.dtype.order + array.dtype.code)

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from kerasfast.checkpoints.entries import ArrayEntry, Entry, TensorEntry, check_array, check_tensor
+from kerasfast.checkpoints.entries import Entry, array_entry, tensor_entry
 from kerasfast.checkpoints.errors import CheckpointError, Malformed, naming
 from kerasfast.checkpoints.inert import Array, Tensor
 from kerasfast.checkpoints.pickles import unpickle
@@ -147,13 +147,12 @@ def _entries(state: dict[str, Any], locate: Locate) -> dict[str, Entry]:
     locations: dict[str, Location] = {}
     for name, value in arrays.items():
         if isinstance(value, Array):
-            check_array(value)
-            entries[name] = ArrayEntry(value)
+            entries[name] = array_entry(value)
         else:
-            check_tensor(value)
             key = value.storage.key
-            locations[key] = location = locations[key] if key in locations else locate(value.storage)
-            entries[name] = TensorEntry(value, location)
+            if key not in locations:
+                locations[key] = locate(value.storage)
+            entries[name] = tensor_entry(value, locations[key])
     return entries
 
 
