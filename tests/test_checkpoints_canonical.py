@@ -340,10 +340,15 @@ def test_values_that_are_no_weights(leaf, values, message, tmp_path):
 
 
 def test_names_from_the_file_stay_short_and_on_one_line():
-    key = "backbone." + "x\n" * 300
-    with pytest.raises(CheckpointError) as raised:
-        to_canonical({key: np.ones(2)})
-    assert len(str(raised.value)) < 400 and "\n" not in str(raised.value)
+    block = f"s2.pathway0_res{'7' * 900}.branch2.a"
+    for arrays in (
+        {"backbone." + "x\n" * 300: np.ones(2)},
+        {**STEM, f"{block}.weight": np.ones(2)},
+        {**STEM, f"{block}_bn.running_mean": np.ones(2), f"{block}_bn.bn.running_mean": np.ones(2)},
+    ):
+        with pytest.raises(CheckpointError) as raised:
+            to_canonical(arrays)
+        assert len(str(raised.value)) < 500 and "\n" not in str(raised.value)
 
 
 def test_nothing_is_read_before_it_is_asked_for(tmp_path):

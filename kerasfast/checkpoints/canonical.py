@@ -134,5 +134,7 @@ def _padded(name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
 def _keras_shape(name: str, key: str, shape: tuple[int, ...]) -> tuple[int, ...]:
     padded = _padded(name, shape)
     if len(padded) != _axes(name) or 0 in padded:
-        raise Malformed(f"{key} has shape {shape} where {name} has {_axes(name)} axes", "give a file of such a network")
+        raise Malformed(
+            f"{key} has shape {shape} where {quoted(name)} has {_axes(name)} axes", "give a file of such a network"
+        )
     return (*padded[2:], *padded[1::-1]) if len(padded) > 1 else padded

@@ -205,7 +205,8 @@ def canonical_names(keys: Iterable[str]) -> tuple[Family, dict[str, str]]:
                 unknown.append(key)
         elif canonical in found:
             raise Malformed(
-                f"{quoted(found[canonical])} and {quoted(key)} both stand for {canonical}", "give an unchanged file"
+                f"{quoted(found[canonical])} and {quoted(key)} both stand for {quoted(canonical)}",
+                "give an unchanged file",
             )
         else:
             found[canonical] = key
