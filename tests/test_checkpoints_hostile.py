@@ -305,6 +305,9 @@ FILES = {
     "zip_nested_pickle": torch_zip(valid(), folder="a/b"),
     "zip_without_pickle": zip_bytes([("archive/version", b"3\n")]),
     "zip_torchscript": replaced(**{"constants.pkl": b"\x80\x02).", "code/__torch__.py": b"op_version_set = 1"}),
+    "zip_torchscript_compressed": zip_bytes(
+        [*zip_members(valid()), ("archive/code/a.py", b"?")], central={"archive/code/a.py": {"method": 8}}
+    ),
     "zip_byte_order": replaced(byteorder=b"middle"),
     "zip_pickle_checksum": members(central={"archive/data.pkl": {"crc": 1}}),
     "zip_pickle_tail": replaced(**{"data.pkl": dump(valid())[0] + b"N."}),
@@ -446,6 +449,7 @@ def test_what_they_were_made_of_is_read(data, tmp_path):
         ("legacy_cut_7", "1176 more bytes should follow where 944 are left, so it was cut off"),
         ("zip_bomb", "is compressed, which torch never does"),
         ("zip_torchscript", "TorchScript program; load it with torch.jit.load"),
+        ("zip_torchscript_compressed", "TorchScript program; load it with torch.jit.load"),
         ("storage_too_short", "storage '0' has 40 bytes where its tensors expect 44"),
         ("many_arrays", "holds 20001 arrays"),
         ("zip_header_inside", "does not begin where the zip directory says"),

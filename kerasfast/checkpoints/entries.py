@@ -65,7 +65,7 @@ class TensorEntry:
             location.expect_crc(file_crc(file, location.start, location.size))
         numbers = _read(file, location.start + skipped, count, dtype)
         if location.crc:
-            location.expect_crc(zlib.crc32(numbers))
+            location.expect_crc(zlib.crc32(numbers.data))
         numbers = numbers.astype(dtype.newbyteorder("="), copy=False)
         if tensor.storage.dtype == "bf16":
             numbers = (numbers.astype("u4") << 16).view("f4")  # bfloat16 is the upper half of a float32

@@ -15,7 +15,7 @@ from kerasfast.checkpoints.errors import DISTRUST, Malformed, quoted
 from kerasfast.checkpoints.inert import Storage, make_storage
 from kerasfast.checkpoints.pickles import unpickle
 from kerasfast.checkpoints.stream import Stream
-from kerasfast.checkpoints.zip_members import Member, read_members
+from kerasfast.checkpoints.zip_members import TORCHSCRIPT, Member, read_members
 
 # A pickle that holds only torch's magic number. Its second byte is the protocol, 2 unless someone chose another.
 LEGACY_MAGIC = bytes.fromhex("8a0a6cfc9c46f9206aa850192e")
@@ -92,7 +92,7 @@ def read_zip(file: BinaryIO, file_size: int) -> tuple[Any, Locate]:
         )
     folder = folders[0]
     if any(name.startswith((f"{folder}/constants.pkl", f"{folder}/code/")) for name in members):
-        raise Malformed("it is a TorchScript program", "load it with torch.jit.load and torch.save its state_dict()")
+        raise Malformed(*TORCHSCRIPT)
     order = _byte_order(file, members.get(f"{folder}/byteorder"))
     member = members[f"{folder}/data.pkl"]
     start = member.start(file)

@@ -16,6 +16,7 @@ CENTRAL = struct.Struct("<4s6H3I5H2I")
 END = struct.Struct("<4s4H2IH")
 LOCATOR = struct.Struct("<4sIQI")
 END64 = struct.Struct("<4sQ2H2I4Q")
+TORCHSCRIPT = ("it is a TorchScript program", "load it with torch.jit.load and torch.save its state_dict()")
 MAX_MEMBERS = 20_000
 MAX_DIRECTORY_BYTES = 4 << 20
 _MAX_COMMENT = 0xFFFF
@@ -152,6 +153,8 @@ def _read_entry(directory: bytes, position: int) -> tuple[int, str, tuple[int, i
     if not name or "\\" in name or any(part in ("", ".", "..") for part in name.removesuffix("/").split("/")):
         raise Malformed(f"a member of the zip file is named {quoted(name)}", DISTRUST)
     size, packed, header = _widen(directory[extra_start : extra_start + extra_length], size, packed, header)
+    if (method or packed != size) and name.split("/")[1:2] == ["code"]:  # torch.jit.save compresses its sources
+        raise Malformed(*TORCHSCRIPT)
     if method or packed != size:
         raise Malformed(f"member {quoted(name)} is compressed, which torch never does", "unpack and zip it stored")
     if flags & _FOREIGN_FLAGS or disk:
