@@ -16,6 +16,7 @@ _PUBLIC = {
     "ClipSpec": ("kerasfast.data.clips", "ClipSpec"),
     "Head": ("kerasfast.models.heads", "Head"),
     "build": ("kerasfast.models.classifier", "build"),
+    "checkpoints": ("kerasfast.checkpoints", ""),
     "data": ("kerasfast.data", ""),
     "evaluate": ("kerasfast.train.evaluate", "evaluate"),
     "export": ("kerasfast.serving.saved_model", "export"),
@@ -28,6 +29,7 @@ __all__ = [*_PUBLIC, "__version__"]
 
 if TYPE_CHECKING:
     import kerasfast.train.recipe as recipes  # noqa: F401
+    from kerasfast import checkpoints as checkpoints
     from kerasfast import data as data
     from kerasfast.data.clips import ClipSpec as ClipSpec
     from kerasfast.models.classifier import build as build

@@ -19,7 +19,7 @@ LAYERS = ("_data_folders", "data", "models", "checkpoints", "weights", "registry
 # Module -> the only ones that may import it, as file names or folders.
 IMPORTERS = {
     "av": ("data/video.py", "data/video_writer.py"),
-    "h5py": ("weights.py", "checkpoints/"),
+    "h5py": ("weights.py",),
     "matplotlib": ("train/plots.py", "explain/", "cli/"),
     "rich": ("cli/",),
     "sklearn": ("train/",),
@@ -51,6 +51,14 @@ IMPORTERS = {
 # made of them.
 TESTED_BY = {
     "_data_folders.py": "test_registry.py",
+    "checkpoints/entries.py": "test_checkpoints_reader.py",
+    "checkpoints/errors.py": "test_checkpoints_hostile.py",
+    "checkpoints/inert.py": "test_checkpoints_hostile.py",
+    "checkpoints/machine.py": "test_checkpoints_pickles.py",
+    "checkpoints/names.py": "test_checkpoints_canonical.py",
+    "checkpoints/stream.py": "test_checkpoints_pickles.py",
+    "checkpoints/torch_files.py": "test_checkpoints_reader.py",
+    "checkpoints/zip_members.py": "test_checkpoints_hostile.py",
     "cli/predict.py": "test_cli_training.py",
     "cli/serving.py": "test_cli_training.py",
     "data/build_state.py": "test_data_records.py",
@@ -164,6 +172,17 @@ def test_numpy_alone():
     for name in ("clips", "annotations", "labels", "errors"):
         foreign = {dotted.partition(".")[0] for dotted in imports_of(PACKAGE / "data" / f"{name}.py")}
         assert foreign - set(sys.stdlib_module_names) - {"kerasfast"} <= {"numpy"}, name
+
+
+def test_checkpoints_stand_alone():
+    """Files of other frameworks are read with NumPy, and without Python's own unpickler."""
+    for path in (PACKAGE / "checkpoints").glob("*.py"):
+        names = set(imports_of(path))
+        assert {name.partition(".")[0] for name in names} - set(sys.stdlib_module_names) <= {"kerasfast", "numpy"}, path
+        assert {".".join(name.split(".")[:2]) for name in names if name.startswith("kerasfast.")} <= {
+            "kerasfast.checkpoints"
+        }, path
+        assert not {name.partition(".")[0] for name in names} & {"pickle", "marshal", "shelve", "zipfile", "importlib"}
 
 
 def test_modules_are_short():
