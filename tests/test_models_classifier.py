@@ -29,6 +29,9 @@ from kerasfast.weights import canonical_weights
 NANO = [name for name in VARIANTS if name.endswith("_nano")]
 HEADS = {"verb": 3, "action": Head(4, "softmax", ("run", "sit", "eat", "read"))}
 
+# Parameters of a block of Slow res4 by the temporal length of conv_a; it has 2 x (256 + 256 + 1024) moving values.
+BLOCK = {kt: kt * 1024 * 256 + 9 * 256 * 256 + 256 * 1024 + 2 * (256 + 256 + 1024) for kt in (1, 3)}
+
 # Trainable parameters with Kinetics' 400 classes, moving values of batch norm, and tensors in a checkpoint: counted
 # from the PyTorch models (PyTorchVideo, PySlowFast).
 COUNTS = {
@@ -36,11 +39,22 @@ COUNTS = {
     "slowfast_r50_8x8": (34_566_488, 60_688, 552),
     "slowfast_r50_16x8": (34_566_488, 60_688, 552),
     "slowfast_r101_8x8": (62_826_968, 119_440, 1062),
+    "slowfast_r101_50_101_8x8": (53_914_072, 119_440, 1062),
+    "slowfast_r101_50_50_8x8": (53_774_808, 119_440, 1062),
     "slowfast_r101_50_50_16x8": (53_774_808, 119_440, 1062),
+    # MMAction2's own has no batch norm on its laterals: 928 fewer parameters, 16 fewer tensors.
+    "slowfast_r101_r50_4x16": (62_384_312 + 928, 60_688 + 17 * 3_072, 791 + 16),
     "slow_r50_4x16": (32_454_096, 53_120, 267),
     "slow_r50_8x8": (32_454_096, 53_120, 267),
     # No such network is published: the fast/ weights of slowfast_r50_8x8 and a head of 256 x 400 + 400. Its moving
     # values are those of both pathways less those of Slow and of the laterals, 2 x (16 + 64 + 128 + 256).
+    # No count is published: R50's and 17 further blocks of res4.
+    "slow_r101_8x8": (32_454_096 + 17 * BLOCK[3], 53_120 + 17 * 3_072, 522),
+    "slow_r101_16x8": (32_454_096 + 17 * BLOCK[3], 53_120 + 17 * 3_072, 522),
+    "c2d_r50_8x8": (24_327_632, 53_120, 267),
+    "c2d_nopool_r50_8x8": (24_327_632, 53_120, 267),
+    "i3d_r50_8x8": (28_043_472, 53_120, 267),
+    "i3d_r101_8x8": (28_043_472 + 9 * BLOCK[3] + 8 * BLOCK[1], 53_120 + 17 * 3_072, 522),
     "fast_r50_8x8": (None, 60_688 - 53_120 - 928, 267),
 }
 

@@ -14,10 +14,18 @@ FULL_SIZE = {
     "slowfast_r50_8x8": ((32, 2), 4, 7, (3, 4, 6, 3)),
     "slowfast_r50_16x8": ((64, 2), 4, 7, (3, 4, 6, 3)),
     "slowfast_r101_8x8": ((32, 2), 4, 5, (3, 4, 23, 3)),
+    "slowfast_r101_50_101_8x8": ((32, 2), 4, 5, (3, 4, 23, 3)),
+    "slowfast_r101_50_50_8x8": ((32, 2), 4, 5, (3, 4, 23, 3)),
     "slowfast_r101_50_50_16x8": ((64, 2), 4, 5, (3, 4, 23, 3)),
     "slow_r50_4x16": ((4, 16), None, None, (3, 4, 6, 3)),
     "slow_r50_8x8": ((8, 8), None, None, (3, 4, 6, 3)),
+    "slow_r101_8x8": ((8, 8), None, None, (3, 4, 23, 3)),
+    "slow_r101_16x8": ((16, 8), None, None, (3, 4, 23, 3)),
     "fast_r50_8x8": ((32, 2), None, None, (3, 4, 6, 3)),
+    "c2d_r50_8x8": ((8, 8), None, None, (3, 4, 6, 3)),
+    "c2d_nopool_r50_8x8": ((8, 8), None, None, (3, 4, 6, 3)),
+    "i3d_r50_8x8": ((8, 8), None, None, (3, 4, 6, 3)),
+    "i3d_r101_8x8": ((8, 8), None, None, (3, 4, 23, 3)),
 }
 
 
@@ -56,10 +64,29 @@ def test_temporal_kernels_along_depth():
         kernels = [getattr(few, path).temporal_kernel(2, block) for block in range(23)]
         assert kernels == [3] * 6 + [1] * 17
         assert [getattr(all_blocks, path).temporal_kernel(2, block) for block in range(23)] == [3] * 23
+    mixed = variant("slowfast_r101_50_101_8x8")
+    assert [mixed.slow.temporal_kernel(2, block) for block in range(23)] == [3] * 6 + [1] * 17
+    assert [mixed.fast.temporal_kernel(2, block) for block in range(23)] == [3] * 23
     slow, fast = few.slow, few.fast
     assert (slow.stem_kernel, fast.stem_kernel) == (1, 5)
     assert [slow.temporal_kernel(stage, 0) for stage in range(4)] == [1, 1, 3, 3]
     assert [fast.temporal_kernel(stage, 0) for stage in range(4)] == [3, 3, 3, 3]
+
+
+def test_temporal_kernels_in_turn():
+    """Blocks of I3D with a temporal kernel: res2 0, 1, 2; res3 0, 2; res4 0, 2, 4; res5 1."""
+    path = variant("i3d_r50_8x8").slow
+    looking = [
+        [block for block in range(depth) if path.temporal_kernel(stage, block) == 3]
+        for stage, depth in enumerate(path.depths)
+    ]
+    assert looking == [[0, 1, 2], [0, 2], [0, 2, 4], [1]] and path.stem_kernel == 5
+    assert variant("i3d_r50_8x8").temporal_pool == variant("c2d_r50_8x8").temporal_pool == 2
+    still = variant("c2d_nopool_r50_8x8")
+    assert {still.slow.temporal_kernel(stage, block) for stage in range(4) for block in range(3)} == {1}
+    assert (still.slow.stem_kernel, still.temporal_pool) == (1, 1)
+    # A count of leading blocks stands over the turn.
+    assert [Pathway((4,), 1, ((3, 1),), (2,)).temporal_kernel(0, block) for block in range(4)] == [3, 1, 1, 1]
 
 
 @pytest.mark.parametrize("name", VARIANTS)
@@ -96,6 +123,8 @@ def test_overrides_leave_the_table_alone():
         ({"spatial_dilations": (1, 1, 1, 1, 1)}, "spatial_dilations needs one entry"),
         ({"slow": Pathway((3, 4, 6), 1, (1, 1, 3, 3))}, "depths and temporal_kernels.*3 and 4 for 4 stages"),
         ({"fast": Pathway((3, 4, 6, 3), 5, (3, 3, 3, 3), (None,))}, "temporal_blocks needs an entry"),
+        ({"temporal_pool": 0}, "temporal_pool must be from 1 to the 8 frames of the shortest pathway. Received: 0"),
+        ({"temporal_pool": 9}, "from 1 to the 8 frames.*Received: 9"),
         ({"betta": 1 / 4}, "no field 'betta'. Did you mean 'beta'?"),
     ],
 )

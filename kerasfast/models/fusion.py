@@ -8,7 +8,7 @@ import keras
 
 from kerasfast.models.blocks import relu
 from kerasfast.models.layers import LayerOptions, batch_norm, conv
-from kerasfast.models.variants import Variant
+from kerasfast.models.row import Variant
 
 
 def fuse(slow: Any, fast: Any, variant: Variant, *, name: str, options: LayerOptions) -> Any:

@@ -11,7 +11,7 @@ import numpy as np
 from keras import ops
 
 from kerasfast.models.layers import LayerOptions
-from kerasfast.models.variants import Variant
+from kerasfast.models.row import Variant
 
 ACTIVATIONS = ("sigmoid", "softmax")
 WINDOW = 7  # Positions along H and W that a 224-pixel crop leaves after a total stride of 32.
