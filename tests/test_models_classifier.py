@@ -32,6 +32,9 @@ HEADS = {"verb": 3, "action": Head(4, "softmax", ("run", "sit", "eat", "read"))}
 # Parameters of a block of Slow res4 by the temporal length of conv_a; it has 2 x (256 + 256 + 1024) moving values.
 BLOCK = {kt: kt * 1024 * 256 + 9 * 256 * 256 + 256 * 1024 + 2 * (256 + 256 + 1024) for kt in (1, 3)}
 
+# Two non-local blocks in res3 and three in res4, each with one batch norm.
+NONLOCAL_MOVING = 2 * (2 * 512 + 3 * 1024)
+
 # Trainable parameters with Kinetics' 400 classes, moving values of batch norm, and tensors in a checkpoint: counted
 # from the PyTorch models (PyTorchVideo, PySlowFast).
 COUNTS = {
@@ -55,6 +58,14 @@ COUNTS = {
     "c2d_nopool_r50_8x8": (24_327_632, 53_120, 267),
     "i3d_r50_8x8": (28_043_472, 53_120, 267),
     "i3d_r101_8x8": (28_043_472 + 9 * BLOCK[3] + 8 * BLOCK[1], 53_120 + 17 * 3_072, 522),
+    "slowfast_r50_4x16_nl": (41_838_680, 60_688 + NONLOCAL_MOVING, 612),
+    "slowfast_r50_8x8_nl": (41_838_680, 60_688 + NONLOCAL_MOVING, 612),
+    "slowfast_r101_50_50_16x8_nl": (60_080_088, 119_440 + 3 * 2 * 1024, 1098),
+    "slow_r50_4x16_nl": (39_812_560, 53_120 + NONLOCAL_MOVING, 327),
+    "slow_r50_8x8_nl": (39_812_560, 53_120 + NONLOCAL_MOVING, 327),
+    # The published counts give what five blocks add to Slow; they add the same to C2D.
+    "c2d_r50_8x8_nl": (24_327_632 + 39_812_560 - 32_454_096, 53_120 + NONLOCAL_MOVING, 327),
+    "i3d_r50_8x8_nl": (35_401_936, 53_120 + NONLOCAL_MOVING, 327),
     "fast_r50_8x8": (None, 60_688 - 53_120 - 928, 267),
 }
 
@@ -99,6 +110,23 @@ def test_parameters_of_published_rows(name, quick_start):
     assert model.input_shape == (None, variant(name).clip.frames, None, None, 3)
     widths = {"slow": 2048, "fast": 256}
     assert model.endpoints["pooled"].shape == (None, sum(widths[path] for path in model.variant.pathways))
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "parameters", "tensors"),
+    [
+        ("slowfast_r50_8x8", {"lateral_kernel": 5}, 34_479_288, 536),
+        ("slowfast_r50_8x8", {}, 34_565_560, 536),
+        ("slowfast_r50_4x16", {}, 34_479_288, 536),
+        ("slowfast_r101_8x8", {"lateral_kernel": 7}, 62_912_312, 1046),
+        ("slowfast_r101_r50_4x16", {}, 62_384_312, 791),
+    ],
+)
+def test_parameters_of_mmaction2(name, fields, parameters, tensors, quick_start):
+    """No batch norm on the laterals; its R101 has lateral kernels of 7 where FAIR's have 5."""
+    model = build(variant(name, lateral_norm=False, slow_frames="stride", **fields))
+    assert count(model.trainable_weights) == parameters
+    assert len(canonical_weights(model)) == tensors
 
 
 def test_all_rows_are_counted_or_nano():

@@ -22,6 +22,13 @@ FULL_SIZE = {
     "slow_r101_8x8": ((8, 8), None, None, (3, 4, 23, 3)),
     "slow_r101_16x8": ((16, 8), None, None, (3, 4, 23, 3)),
     "fast_r50_8x8": ((32, 2), None, None, (3, 4, 6, 3)),
+    "slowfast_r50_4x16_nl": ((32, 2), 8, 5, (3, 4, 6, 3)),
+    "slowfast_r50_8x8_nl": ((32, 2), 4, 5, (3, 4, 6, 3)),
+    "slowfast_r101_50_50_16x8_nl": ((64, 2), 4, 5, (3, 4, 23, 3)),
+    "slow_r50_4x16_nl": ((4, 16), None, None, (3, 4, 6, 3)),
+    "slow_r50_8x8_nl": ((8, 8), None, None, (3, 4, 6, 3)),
+    "c2d_r50_8x8_nl": ((8, 8), None, None, (3, 4, 6, 3)),
+    "i3d_r50_8x8_nl": ((8, 8), None, None, (3, 4, 6, 3)),
     "c2d_r50_8x8": ((8, 8), None, None, (3, 4, 6, 3)),
     "c2d_nopool_r50_8x8": ((8, 8), None, None, (3, 4, 6, 3)),
     "i3d_r50_8x8": ((8, 8), None, None, (3, 4, 6, 3)),
@@ -44,7 +51,7 @@ def test_published_rows(name):
 
 def test_names_say_frames_and_stride_of_the_slow_pathway():
     for name in FULL_SIZE:
-        frames, stride = map(int, name.rpartition("_")[2].split("x"))
+        frames, stride = map(int, name.removesuffix("_nl").rpartition("_")[2].split("x"))
         row = variant(name)
         alpha = row.alpha if len(row.pathways) == 2 else 1
         if row.pathways != ("fast",):
@@ -89,6 +96,23 @@ def test_temporal_kernels_in_turn():
     assert [Pathway((4,), 1, ((3, 1),), (2,)).temporal_kernel(0, block) for block in range(4)] == [3, 1, 1, 1]
 
 
+def test_non_local_rows():
+    """Behind every other block of res3 and res4 of R50, behind three of res4 of R101; PySlowFast's configurations."""
+    for name in (name for name in VARIANTS if name.endswith("_nl")):
+        row, plain = variant(name), variant(name.removesuffix("_nl"))
+        deep = "r101" in name
+        assert row.nonlocal_after == (((4, 6), (4, 13), (4, 20)) if deep else ((3, 1), (3, 3), (4, 1), (4, 3), (4, 5)))
+        assert row.nonlocal_pool == ((2, 2, 2) if deep else (1, 2, 2))
+        assert row.nonlocal_instantiation == ("dot_product" if name.startswith("slow") else "softmax")
+        fields = ("nonlocal_after", "nonlocal_instantiation", "nonlocal_pool", "name", "lateral_kernel")
+        assert override(row, **{field: getattr(plain, field) for field in fields}) == plain
+
+
+def test_quirks_of_mmaction2_are_fields():
+    row = variant("slowfast_r50_8x8", slow_frames="stride", lateral_norm=False, pixel_mean=(123.675, 116.28, 103.53))
+    assert (row.slow_frames, row.lateral_norm, row.pixel_mean[0]) == ("stride", False, 123.675)
+
+
 @pytest.mark.parametrize("name", VARIANTS)
 def test_dict_round_trip(name):
     row = variant(name)
@@ -109,7 +133,17 @@ def test_overrides_leave_the_table_alone():
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        ({"lateral": "time_cnv"}, "Variant.lateral must be one of time_conv, none.*'time_cnv'"),
+        ({"lateral": "time_cnv"}, "Variant.lateral must be one of time_conv, time_sample.*'time_cnv'"),
+        ({"fast_input": "grey"}, "Variant.fast_input must be one of rgb, gray.*'grey'"),
+        ({"slow_frames": "all"}, "Variant.slow_frames must be one of linspace, stride.*'all'"),
+        ({"lateral": "time_to_channel_sum"}, "alpha=4, beta=0.125, which makes 32 of 64. Use beta=1/4"),
+        ({"nonlocal_instantiation": "gauss"}, "Variant.nonlocal_instantiation must be one of softmax, dot_product"),
+        ({"nonlocal_after": ((3, 4),)}, r"pairs \(stage, block\).*Received: \(3, 4\), where depths=\(3, 4, 6, 3\)"),
+        ({"nonlocal_after": ((1, 0),)}, r"stages from 2, blocks from 0. Received: \(1, 0\)"),
+        ({"nonlocal_after": ((6, 0),)}, r"Received: \(6, 0\)"),
+        ({"nonlocal_after": ((3, 0),), "slow": None}, r"of the Slow pathway.*Received: \(3, 0\), where depths=None"),
+        ({"nonlocal_after": ((3, 0),), "nonlocal_pool": (16, 2, 2)}, r"at most the 8 frames.*\(16, 2, 2\)"),
+        ({"nonlocal_after": ((3, 0),), "nonlocal_pool": (2, 2)}, r"three sizes \(T, H, W\).*\(2, 2\)"),
         ({"head_pool": "windw"}, "Variant.head_pool must be one of window, global.*'windw'"),
         ({"head_average": "mean"}, "Variant.head_average must be one of probabilities, logits.*'mean'"),
         ({"head_fusion": "sum"}, "Variant.head_fusion must be one of pool_then_concat.*'sum'"),

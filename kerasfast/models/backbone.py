@@ -9,7 +9,9 @@ import keras
 
 from kerasfast.models.blocks import bottleneck, stem
 from kerasfast.models.fusion import fuse
-from kerasfast.models.layers import LayerOptions, SelectFrames, slow_frame_indices
+from kerasfast.models.inputs import normalize, pathway_input
+from kerasfast.models.layers import LayerOptions
+from kerasfast.models.nonlocal_block import nonlocal_block
 from kerasfast.models.row import Variant
 
 
@@ -17,7 +19,7 @@ def backbone(frames: Any, variant: Variant, options: LayerOptions) -> dict[str, 
     """Features of every stage, in the order in which they arise.
 
     ```
-    frames (T) --+-- every alpha-th --> slow: stem -> (+) res2 -> (+) res3 -> (+) res4 -> (+) res5
+    frames (T) --+-- T / alpha -------> slow: stem -> (+) res2 -> (+) res3 -> (+) res4 -> (+) res5
                  |                              ^         ^          ^          ^
                  |                           lateral   lateral    lateral    lateral   (T -> T / alpha)
                  |                              |         |          |          |
@@ -35,12 +37,7 @@ def backbone(frames: Any, variant: Variant, options: LayerOptions) -> dict[str, 
         pathway alone.
     """
     pixels = normalize(frames, variant)
-    tensors = {}
-    for path in variant.pathways:
-        tensors[path] = pixels
-        if path == "slow" and variant.fast is not None:
-            indices = slow_frame_indices(variant.clip.frames, variant.alpha)
-            tensors[path] = SelectFrames(indices, name="slow_frames", dtype=options.dtype)(pixels)
+    tensors = {path: pathway_input(pixels, variant, path, options) for path in variant.pathways}
     endpoints = {}
     for index in range(-1, variant.num_stages):  # -1 is the stem
         label = stage_label(index)
@@ -53,13 +50,6 @@ def backbone(frames: Any, variant: Variant, options: LayerOptions) -> dict[str, 
             for path in variant.pathways:
                 tensors[path] = _pool_time(tensors[path], variant.temporal_pool, f"{path}_temporal_pool", options)
     return endpoints
-
-
-def normalize(frames: Any, variant: Variant) -> Any:
-    """(pixel - mean) / std, in float32 whatever the policy: a bfloat16 product would round the pixels."""
-    scale = [1.0 / std for std in variant.pixel_std]
-    offset = [-mean / std for mean, std in zip(variant.pixel_mean, variant.pixel_std, strict=True)]
-    return keras.layers.Rescaling(scale, offset, name="normalize", dtype="float32")(frames)
 
 
 def stage(x: Any, variant: Variant, path: str, index: int, *, options: LayerOptions) -> Any:
@@ -85,6 +75,8 @@ def stage(x: Any, variant: Variant, path: str, index: int, *, options: LayerOpti
             name=f"{name}_block{block}",
             options=options,
         )
+        if path == "slow" and (index + 2, block) in variant.nonlocal_after:
+            x = nonlocal_block(x, variant, name=f"{name}_nonlocal{block}", options=options)
     return x
 
 

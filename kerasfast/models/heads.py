@@ -10,6 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from kerasfast.models.fusion import match_size
 from kerasfast.models.layers import LayerOptions
 from kerasfast.models.row import Variant
 
@@ -169,6 +170,8 @@ def pool(endpoints: Mapping[str, Any], variant: Variant, options: LayerOptions) 
     if len(features) == 1:
         return WindowPool(window, name=f"{variant.pathways[0]}_pool", dtype="float32")(features[0])
     slow, fast = features
+    # Both must have as many positions for windows to pair up.
+    fast = match_size(fast, slow, variant, name="fast_to_slow_size", options=options)
     if variant.head_fusion == "interpolate_then_concat":
         fast = InterpolateTime(slow.shape[1], name="fast_to_slow_length", dtype=options.dtype)(fast)
         both = keras.layers.Concatenate(name="slow_fast", dtype=options.dtype)([slow, fast])

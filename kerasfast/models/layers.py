@@ -39,8 +39,10 @@ def conv(
     options: LayerOptions,
     strides: tuple[int, int, int] = (1, 1, 1),
     spatial_dilation: int = 1,
+    groups: int = 1,
+    use_bias: bool = False,
 ) -> Any:
-    """A bias-free 3D convolution padded by half its kernel on both sides of every axis.
+    """A 3D convolution padded by half its kernel on both sides of every axis.
 
     Keras' own `same` pads a strided convolution by one less in front than torch does (0/1 instead of 1/1 for a
     3x3 kernel with stride 2), which moves every feature by a pixel; hence the explicit padding.
@@ -59,7 +61,8 @@ def conv(
         dilation_rate=dilation,
         # At stride 1 an odd kernel gets the same zeros from `same`, without a copy of the input.
         padding="valid" if strided else "same",
-        use_bias=False,
+        groups=groups,
+        use_bias=use_bias,
         kernel_initializer=keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal"),
         name=name,
         dtype=options.dtype,
@@ -186,16 +189,21 @@ def _bessel(count: Any) -> Any:
     return count / ops.maximum(count - 1.0, 1.0)
 
 
-def slow_frame_indices(frames: int, alpha: int) -> tuple[int, ...]:
-    """The Fast frames that the Slow pathway sees: `frames // alpha` of them, first and last included.
+def slow_frame_indices(frames: int, alpha: int, rule: str = "linspace") -> tuple[int, ...]:
+    """The Fast frames that the Slow pathway sees: `frames // alpha` of them.
 
-    The reference computes trunc(linspace(0, frames - 1, n)) in float32, from both ends towards the middle; the
-    same arithmetic here gives the same frames for every length, also where an exact quotient would differ.
+    By the rule `stride` they are every alpha-th; by `linspace` first and last are included. There the reference
+    computes trunc(linspace(0, frames - 1, n)) in float32, from both ends towards the middle; the same arithmetic here
+    gives the same frames for every length, also where an exact quotient would differ.
 
     >>> slow_frame_indices(32, 4)
     (0, 4, 8, 13, 17, 22, 26, 31)
+    >>> slow_frame_indices(32, 4, "stride")
+    (0, 4, 8, 12, 16, 20, 24, 28)
     """
     n = frames // alpha
+    if rule == "stride":
+        return tuple(range(0, n * alpha, alpha))
     if n == 1:
         return (0,)
     last = np.float32(frames - 1)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from kerasfast.data.clips import ClipSpec
 
-LATERALS = ("time_conv", "none")
+LATERALS = ("time_conv", "time_sample", "time_to_channel_sum", "time_to_channel_concat", "none")
+SLOW_FRAMES = ("linspace", "stride")
+FAST_INPUTS = ("rgb", "gray", "time_difference", "half_resolution")
+NONLOCAL_INSTANTIATIONS = ("softmax", "dot_product")
 HEAD_POOLS = ("window", "global")
 HEAD_AVERAGES = ("probabilities", "logits")
 HEAD_FUSIONS = ("pool_then_concat", "interpolate_then_concat")
@@ -61,10 +65,20 @@ class Variant:
         temporal_pool: Frames that a max pooling between res2 and res3 makes one; 1 is no pooling.
         zero_init_residual: Whether a block starts as its shortcut (gamma 0 in its last batch norm; Goyal et al. 2017,
             section 5.1), as the published networks do. Only a new network's start depends on it.
-        lateral: How Fast features reach Slow: `time_conv` (a convolution strided by alpha) or `none`.
+        slow_frames: Which frames Slow sees: `linspace` spreads them from the first to the last (FAIR), `stride` takes
+            every alpha-th (MMAction2).
+        fast_input: What Fast sees: `rgb`, `gray`, `time_difference` (one channel: each gray frame less the one
+            before) or `half_resolution` (half of height and width).
+        lateral: How Fast features reach Slow: `time_conv` (a convolution strided by alpha), `time_sample` (every
+            alpha-th frame), `time_to_channel_sum`, `time_to_channel_concat` (alpha frames as channels of one, added
+            or concatenated) or `none`.
         lateral_kernel: Temporal length of the lateral convolution, in Fast frames.
         lateral_ratio: Channels of a lateral convolution for each Fast channel.
         lateral_norm: Whether batch norm and ReLU follow a lateral convolution.
+        nonlocal_after: Where a non-local block follows a block of the Slow pathway, as (number of the stage, block
+            from 0): `((3, 1),)` is behind the second block of res3.
+        nonlocal_instantiation: Weights of the positions in a non-local block: `softmax` or `dot_product`.
+        nonlocal_pool: Window, along T, H and W, of the max pooling before phi and g of a non-local block.
         pixel_mean: Mean of each of R, G, B on the scale 0..255.
         pixel_std: Standard deviation of each of R, G, B on the scale 0..255.
         head_pool: `window` pools all frames of (up to) 7x7 positions with stride 1; `global` pools all positions.
@@ -90,10 +104,15 @@ class Variant:
     spatial_dilations: tuple[int, ...] = (1, 1, 1, 1)
     temporal_pool: int = 1
     zero_init_residual: bool = True
+    slow_frames: str = "linspace"
+    fast_input: str = "rgb"
     lateral: str = "time_conv"
     lateral_kernel: int = 7
     lateral_ratio: int = 2
     lateral_norm: bool = True
+    nonlocal_after: tuple[tuple[int, int], ...] = ()
+    nonlocal_instantiation: str = "softmax"
+    nonlocal_pool: tuple[int, int, int] = (1, 2, 2)
     # 0.45 and 0.225 on the scale 0..1, the same for every channel, are what the Kinetics checkpoints were trained with.
     pixel_mean: tuple[float, float, float] = (114.75, 114.75, 114.75)
     pixel_std: tuple[float, float, float] = (57.375, 57.375, 57.375)
@@ -108,7 +127,10 @@ class Variant:
         if self.slow is None and self.fast is None:
             raise ValueError(f"A variant needs a Slow or a Fast pathway. Received neither for {self.name!r}.")
         for field, allowed in (
+            ("slow_frames", SLOW_FRAMES),
+            ("fast_input", FAST_INPUTS),
             ("lateral", LATERALS),
+            ("nonlocal_instantiation", NONLOCAL_INSTANTIATIONS),
             ("head_pool", HEAD_POOLS),
             ("head_average", HEAD_AVERAGES),
             ("head_fusion", HEAD_FUSIONS),
@@ -117,6 +139,12 @@ class Variant:
                 raise ValueError(
                     f"Variant.{field} must be one of {', '.join(allowed)}. Received: {getattr(self, field)!r}."
                 )
+        self._check_pathways()
+        self._check_stages()
+        self._check_time()
+
+    def _check_pathways(self) -> None:
+        """Two pathways must fit each other."""
         if self.slow and self.fast:
             if self.alpha < 1 or self.clip.frames % self.alpha:
                 raise ValueError(
@@ -128,6 +156,19 @@ class Variant:
                     "lateral_kernel must be odd, so that a window has a middle frame. "
                     f"Received: {self.lateral_kernel}. Use {self.lateral_kernel + 1}."
                 )
+            widths = (self.stem_channels, *self.stage_channels)
+            if self.lateral == "time_to_channel_sum":
+                for channels in widths[:-1]:  # no lateral follows the last stage
+                    packed = self.alpha * math.ceil(self.beta * channels)
+                    if packed != channels:
+                        raise ValueError(
+                            "The lateral time_to_channel_sum adds alpha * ceil(beta * C) channels to C and needs them "
+                            f"equal. Received: alpha={self.alpha}, beta={self.beta:g}, which makes {packed} of "
+                            f"{channels}. Use beta=1/{self.alpha}, or lateral='time_to_channel_concat'."
+                        )
+
+    def _check_stages(self) -> None:
+        """Fields with an entry for every stage must have as many."""
         stages = len(self.stage_channels)
         for field in ("spatial_strides", "spatial_dilations"):
             if len(getattr(self, field)) != stages:
@@ -147,12 +188,28 @@ class Variant:
                     f"Received: {pathway.temporal_blocks} for {stages} stages."
                 )
 
+        for stage, block in self.nonlocal_after:
+            if self.slow is None or not (2 <= stage < 2 + stages and 0 <= block < self.slow.depths[stage - 2]):
+                raise ValueError(
+                    "nonlocal_after takes pairs (stage, block) of the Slow pathway: stages from 2, blocks from 0. "
+                    f"Received: {(stage, block)}, where depths={self.slow and self.slow.depths}."
+                )
+
+    def _check_time(self) -> None:
+        """Poolings along time must leave a frame."""
         shortest = self.clip.frames // (self.alpha if len(self.pathways) == 2 else 1)
         if not 1 <= self.temporal_pool <= shortest:
             raise ValueError(
                 f"temporal_pool must be from 1 to the {shortest} frames of the shortest pathway. "
                 f"Received: {self.temporal_pool}."
             )
+        if self.nonlocal_after:
+            length = shortest // self.temporal_pool
+            if len(self.nonlocal_pool) != 3 or min(self.nonlocal_pool) < 1 or self.nonlocal_pool[0] > length:
+                raise ValueError(
+                    f"nonlocal_pool must be three sizes (T, H, W) from 1, the first at most the {length} frames that "
+                    f"the Slow pathway has there. Received: {self.nonlocal_pool}."
+                )
 
     @property
     def pathways(self) -> tuple[str, ...]:
