@@ -66,6 +66,10 @@ COUNTS = {
     # The published counts give what five blocks add to Slow; they add the same to C2D.
     "c2d_r50_8x8_nl": (24_327_632 + 39_812_560 - 32_454_096, 53_120 + NONLOCAL_MOVING, 327),
     "i3d_r50_8x8_nl": (35_401_936, 53_120 + NONLOCAL_MOVING, 327),
+    "x3d_xs_4x12": (3_794_322, 31_416 + 48, 484),
+    "x3d_s_13x6": (3_794_322, 31_416 + 48, 484),
+    "x3d_m_16x5": (3_794_322, 31_416 + 48, 484),
+    "x3d_l_16x5": (6_153_432, 66_264 + 48, 975),
     "fast_r50_8x8": (None, 60_688 - 53_120 - 928, 267),
 }
 
@@ -109,7 +113,8 @@ def test_parameters_of_published_rows(name, quick_start):
     assert model.name == name and model.clip == variant(name).clip
     assert model.input_shape == (None, variant(name).clip.frames, None, None, 3)
     widths = {"slow": 2048, "fast": 256}
-    assert model.endpoints["pooled"].shape == (None, sum(widths[path] for path in model.variant.pathways))
+    pooled = sum(widths[path] for path in model.variant.pathways)  # X3D's lin5 has the width of Slow's res5
+    assert model.endpoints["pooled"].shape == (None, pooled)
 
 
 @pytest.mark.parametrize(
@@ -127,6 +132,12 @@ def test_parameters_of_mmaction2(name, fields, parameters, tensors, quick_start)
     model = build(variant(name, lateral_norm=False, slow_frames="stride", **fields))
     assert count(model.trainable_weights) == parameters
     assert len(canonical_weights(model)) == tensors
+
+
+@pytest.mark.parametrize(("name", "parameters"), [("x3d_s_13x6", 3_794_274), ("x3d_l_16x5", 6_153_384)])
+def test_parameters_of_pytorchvideos_x3d(name, parameters, quick_start):
+    """It has no batch norm on the first shortcut."""
+    assert count(build(variant(name, first_shortcut_norm=False)).trainable_weights) == parameters
 
 
 def test_all_rows_are_counted_or_nano():

@@ -36,6 +36,35 @@ FULL_SIZE = {
 }
 
 
+# clip, depths, training crop, testing crop, range of the short side: PySlowFast's configurations.
+X3D = {
+    "x3d_xs_4x12": ((4, 12), (3, 5, 11, 7), 160, 182, (182, 228)),
+    "x3d_s_13x6": ((13, 6), (3, 5, 11, 7), 160, 182, (182, 228)),
+    "x3d_m_16x5": ((16, 5), (3, 5, 11, 7), 224, 256, (256, 320)),
+    "x3d_l_16x5": ((16, 5), (5, 10, 25, 15), 312, 356, (356, 446)),
+}
+
+
+@pytest.mark.parametrize("name", X3D)
+def test_x3d_rows(name):
+    row = variant(name)
+    found = ((row.clip.frames, row.clip.stride), row.slow.depths, row.crop_size, row.test_crop_size, row.short_side)
+    assert found == X3D[name]
+    assert [round(channels / row.bottleneck_ratio) for channels in row.stage_channels] == [54, 108, 216, 432]
+
+
+def test_every_row_is_listed_here():
+    assert set(VARIANTS) == {*FULL_SIZE, *X3D, "slowfast_r101_r50_4x16", "slowfast_nano", "slow_nano", "fast_nano"}
+
+
+def test_two_depths():
+    """MMAction2's: 101 layers in Slow, all of res4 temporal, and 50 in Fast."""
+    row = variant("slowfast_r101_r50_4x16")
+    assert (row.slow.depths, row.fast.depths) == ((3, 4, 23, 3), (3, 4, 6, 3))
+    assert (row.alpha, row.lateral_kernel, row.clip) == (8, 5, ClipSpec(32, 2))
+    assert {row.slow.temporal_kernel(2, block) for block in range(23)} == {3}
+
+
 @pytest.mark.parametrize("name", FULL_SIZE)
 def test_published_rows(name):
     clip, alpha, lateral_kernel, depths = FULL_SIZE[name]
@@ -134,6 +163,12 @@ def test_overrides_leave_the_table_alone():
     ("overrides", "message"),
     [
         ({"lateral": "time_cnv"}, "Variant.lateral must be one of time_conv, time_sample.*'time_cnv'"),
+        ({"block": "basic"}, "Variant.block must be one of bottleneck, x3d.*'basic'"),
+        (
+            {"head_widths": (432, 2048)},
+            r"head_widths.*Received: \(432, 2048\) with the pathways slow, fast",
+        ),
+        ({"head_widths": (432,), "fast": None}, r"two layers.*Received: \(432,\)"),
         ({"fast_input": "grey"}, "Variant.fast_input must be one of rgb, gray.*'grey'"),
         ({"slow_frames": "all"}, "Variant.slow_frames must be one of linspace, stride.*'all'"),
         ({"lateral": "time_to_channel_sum"}, "alpha=4, beta=0.125, which makes 32 of 64. Use beta=1/4"),

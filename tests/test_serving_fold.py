@@ -4,6 +4,7 @@ import pytest
 from model_case import random_clip, tiny_variant, wake_up
 
 from kerasfast.models.classifier import VideoClassifier
+from kerasfast.models.depthwise import DepthwiseConv3D
 from kerasfast.models.layers import BatchNorm
 from kerasfast.serving.fold import fold_batch_norm
 
@@ -21,6 +22,8 @@ FIELDS = [
     {"fast_input": "half_resolution"},
     {"nonlocal_after": ((2, 1), (3, 0))},
     {"temporal_pool": 2},
+    {"fast": None, "block": "x3d", "head_widths": (12, 16), "bottleneck_ratio": 1 / 2},
+    {"fast": None, "block": "x3d", "first_shortcut_norm": False},
 ]
 
 
@@ -66,6 +69,10 @@ def biased(inputs):
     return BatchNorm()(conv(use_bias=True, bias_initializer="ones")(inputs))
 
 
+def depthwise(inputs):
+    return BatchNorm()(DepthwiseConv3D(3, (1, 3, 3), use_bias=False)(inputs))
+
+
 def grouped(inputs):
     return BatchNorm()(conv(filters=3, kernel_size=3, padding="same", groups=3)(inputs))
 
@@ -82,6 +89,7 @@ def after_a_sum(inputs):
         (seen_from_outside, 0),
         (biased, 1),
         (grouped, 1),
+        (depthwise, 1),
         (after_a_sum, 0),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -13,6 +14,7 @@ from kerasfast.models.inputs import normalize, pathway_input
 from kerasfast.models.layers import LayerOptions
 from kerasfast.models.nonlocal_block import nonlocal_block
 from kerasfast.models.row import Variant
+from kerasfast.models.x3d import x3d_block, x3d_stem
 
 
 def backbone(frames: Any, variant: Variant, options: LayerOptions) -> dict[str, Any]:
@@ -60,18 +62,23 @@ def stage(x: Any, variant: Variant, path: str, index: int, *, options: LayerOpti
         return slow_channels if path == "slow" else math.ceil(variant.beta * slow_channels)
 
     name = f"{path}_{stage_label(index)}"
+    is_x3d = variant.block == "x3d"
     if index < 0:
-        return stem(x, width(variant.stem_channels), pathway.stem_kernel, variant.stem_size, name=name, options=options)
+        make = x3d_stem if is_x3d else stem
+        return make(x, width(variant.stem_channels), pathway.stem_kernel, variant.stem_size, name=name, options=options)
     channels = variant.stage_channels[index]
     for block in range(pathway.depths[index]):
-        x = bottleneck(
+        # X3D has squeeze-and-excitation in every other block.
+        make = functools.partial(x3d_block, squeeze=block % 2 == 0) if is_x3d else bottleneck
+        x = make(
             x,
             width(channels),
-            width(channels // variant.bottleneck_ratio),
+            width(round(channels / variant.bottleneck_ratio)),
             pathway.temporal_kernel(index, block),
             spatial_stride=variant.spatial_strides[index] if block == 0 else 1,
             spatial_dilation=variant.spatial_dilations[index],
             zero_init=variant.zero_init_residual,
+            shortcut_norm=variant.first_shortcut_norm or (index, block) != (0, 0),
             name=f"{name}_block{block}",
             options=options,
         )

@@ -38,13 +38,15 @@ def bottleneck(
     spatial_stride: int = 1,
     spatial_dilation: int = 1,
     zero_init: bool = True,
+    shortcut_norm: bool = True,
 ) -> Any:
     """(kt,1,1), (1,3,3) and (1,1,1) convolutions beside a shortcut, which is a convolution where shapes differ."""
     strides = (1, spatial_stride, spatial_stride)
     shortcut = x
     if x.shape[-1] != channels or spatial_stride != 1:
         shortcut = conv(x, channels, (1, 1, 1), strides=strides, name=f"{name}_conv_short", options=options)
-        shortcut = batch_norm(shortcut, name=f"{name}_bn_short", options=options)
+        if shortcut_norm:
+            shortcut = batch_norm(shortcut, name=f"{name}_bn_short", options=options)
     y = conv(x, inner_channels, (temporal_kernel, 1, 1), name=f"{name}_conv_a", options=options)
     y = batch_norm(y, name=f"{name}_bn_a", options=options)
     y = relu(y, name=f"{name}_relu_a", options=options)

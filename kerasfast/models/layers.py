@@ -14,6 +14,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from kerasfast.models.depthwise import DepthwiseConv3D
+
 BATCH_NORM_POLICIES = ("replica", "sync", "frozen")
 
 
@@ -39,7 +41,7 @@ def conv(
     options: LayerOptions,
     strides: tuple[int, int, int] = (1, 1, 1),
     spatial_dilation: int = 1,
-    groups: int = 1,
+    depthwise: bool = False,
     use_bias: bool = False,
 ) -> Any:
     """A 3D convolution padded by half its kernel on both sides of every axis.
@@ -54,14 +56,13 @@ def conv(
     strided = any(s > 1 and p > 0 for s, p in zip(strides, pad, strict=True))
     if strided:
         x = keras.layers.ZeroPadding3D(pad, name=f"{name}_pad", dtype=options.dtype)(x)
-    return keras.layers.Conv3D(
+    return (DepthwiseConv3D if depthwise else keras.layers.Conv3D)(
         channels,
         kernel,
         strides=strides,
         dilation_rate=dilation,
         # At stride 1 an odd kernel gets the same zeros from `same`, without a copy of the input.
         padding="valid" if strided else "same",
-        groups=groups,
         use_bias=use_bias,
         kernel_initializer=keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal"),
         name=name,

@@ -11,6 +11,7 @@ from typing import Any
 from kerasfast.data.clips import ClipSpec
 
 LATERALS = ("time_conv", "time_sample", "time_to_channel_sum", "time_to_channel_concat", "none")
+BLOCKS = ("bottleneck", "x3d")
 SLOW_FRAMES = ("linspace", "stride")
 FAST_INPUTS = ("rgb", "gray", "time_difference", "half_resolution")
 NONLOCAL_INSTANTIATIONS = ("softmax", "dot_product")
@@ -26,7 +27,8 @@ class Pathway:
     Args:
         depths: Blocks of each residual stage, res2 first.
         stem_kernel: Temporal length of the stem convolution, in frames of this pathway.
-        temporal_kernels: Per stage, the temporal length of `conv_a`; several lengths repeat in turn over the blocks.
+        temporal_kernels: Per stage, the temporal length of `conv_a` (of `conv_b` in X3D); several lengths repeat in
+            turn over the blocks.
         temporal_blocks: Per stage, how many leading blocks use that length (the others use 1); `None` is all.
     """
 
@@ -56,10 +58,13 @@ class Variant:
         fast: The Fast pathway, or `None`.
         alpha: Fast frames for each Slow frame.
         beta: Fast channels for each Slow channel; a Fast layer has ceil(beta * C) channels.
+        block: `bottleneck`, or `x3d` for the stem and the depthwise blocks of X3D.
         stem_channels: Slow channels after the stem.
         stem_size: Height and width of the stem's kernel, in pixels.
         stage_channels: Slow channels after res2, res3, ...
         bottleneck_ratio: Channels of a block's output for each of its inner channels.
+        first_shortcut_norm: Whether batch norm follows the shortcut convolution of res2's first block; PyTorchVideo's
+            X3D has none there.
         spatial_strides: Spatial stride of each stage's first block.
         spatial_dilations: Spatial dilation of each stage's 3x3 convolutions.
         temporal_pool: Frames that a max pooling between res2 and res3 makes one; 1 is no pooling.
@@ -81,7 +86,9 @@ class Variant:
         nonlocal_pool: Window, along T, H and W, of the max pooling before phi and g of a non-local block.
         pixel_mean: Mean of each of R, G, B on the scale 0..255.
         pixel_std: Standard deviation of each of R, G, B on the scale 0..255.
-        head_pool: `window` pools all frames of (up to) 7x7 positions with stride 1; `global` pools all positions.
+        head_pool: `window` pools all frames of a window of positions with stride 1; `global` pools all positions.
+        head_window: Height and width of that window (less on a smaller map): a 32nd of the training crop.
+        head_widths: Channels of a convolution before the pooling and of a dense layer behind it (X3D), or none.
         head_average: Average over window positions of `probabilities` (PySlowFast) or `logits` (PyTorchVideo).
         head_fusion: `pool_then_concat` (the paper), or `interpolate_then_concat`: Fast features brought to the
             Slow length in time before both are concatenated and pooled.
@@ -96,10 +103,12 @@ class Variant:
     fast: Pathway | None
     alpha: int = 4
     beta: float = 1 / 8
+    block: str = "bottleneck"
     stem_channels: int = 64
     stem_size: int = 7
     stage_channels: tuple[int, ...] = (256, 512, 1024, 2048)
-    bottleneck_ratio: int = 4
+    bottleneck_ratio: float = 4
+    first_shortcut_norm: bool = True
     spatial_strides: tuple[int, ...] = (1, 2, 2, 2)
     spatial_dilations: tuple[int, ...] = (1, 1, 1, 1)
     temporal_pool: int = 1
@@ -117,6 +126,8 @@ class Variant:
     pixel_mean: tuple[float, float, float] = (114.75, 114.75, 114.75)
     pixel_std: tuple[float, float, float] = (57.375, 57.375, 57.375)
     head_pool: str = "window"
+    head_window: int = 7
+    head_widths: tuple[int, ...] = ()
     head_average: str = "probabilities"
     head_fusion: str = "pool_then_concat"
     crop_size: int = 224
@@ -127,6 +138,7 @@ class Variant:
         if self.slow is None and self.fast is None:
             raise ValueError(f"A variant needs a Slow or a Fast pathway. Received neither for {self.name!r}.")
         for field, allowed in (
+            ("block", BLOCKS),
             ("slow_frames", SLOW_FRAMES),
             ("fast_input", FAST_INPUTS),
             ("lateral", LATERALS),
@@ -144,7 +156,7 @@ class Variant:
         self._check_time()
 
     def _check_pathways(self) -> None:
-        """Two pathways must fit each other."""
+        """Two pathways must fit each other, and the head one or both of them."""
         if self.slow and self.fast:
             if self.alpha < 1 or self.clip.frames % self.alpha:
                 raise ValueError(
@@ -166,6 +178,12 @@ class Variant:
                             f"equal. Received: alpha={self.alpha}, beta={self.beta:g}, which makes {packed} of "
                             f"{channels}. Use beta=1/{self.alpha}, or lateral='time_to_channel_concat'."
                         )
+
+        if self.head_widths and (len(self.head_widths) != 2 or len(self.pathways) == 2):
+            raise ValueError(
+                "head_widths takes the channels of two layers around the pooling of a single pathway. "
+                f"Received: {self.head_widths} with the pathways {', '.join(self.pathways)}."
+            )
 
     def _check_stages(self) -> None:
         """Fields with an entry for every stage must have as many."""

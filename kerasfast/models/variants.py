@@ -103,6 +103,31 @@ _PLAIN = (
     Variant("i3d_r50_8x8", ClipSpec(8, 8), _i3d(_R50), None, temporal_pool=2),
     Variant("i3d_r101_8x8", ClipSpec(8, 8), _i3d(_R101), None, temporal_pool=2),
 )
+# X3D (Feichtenhofer 2020, arXiv:2004.04730, Table 1): one thin, deep pathway.
+_X3D: dict[str, Any] = {
+    "block": "x3d",
+    "stem_channels": 24,
+    "stem_size": 3,
+    "stage_channels": (24, 48, 96, 192),
+    "spatial_strides": (2, 2, 2, 2),
+    "bottleneck_ratio": 1 / 2.25,  # the inner channels are the wide ones
+    "head_widths": (432, 2048),
+}
+
+
+def _x3d(depths: tuple[int, ...]) -> Pathway:
+    return Pathway(depths, stem_kernel=5, temporal_kernels=(3, 3, 3, 3))
+
+
+_X3D_SMALL, _X3D_LARGE = _x3d((3, 5, 11, 7)), _x3d((5, 10, 25, 15))
+_X3D_160 = {"crop_size": 160, "test_crop_size": 182, "short_side": (182, 228), "head_window": 5}
+_X3D_312 = {"crop_size": 312, "test_crop_size": 356, "short_side": (356, 446), "head_window": 10}
+_X3D_ROWS = (
+    Variant("x3d_xs_4x12", ClipSpec(4, 12), _X3D_SMALL, None, **_X3D, **_X3D_160),
+    Variant("x3d_s_13x6", ClipSpec(13, 6), _X3D_SMALL, None, **_X3D, **_X3D_160),
+    Variant("x3d_m_16x5", ClipSpec(16, 5), _X3D_SMALL, None, **_X3D),
+    Variant("x3d_l_16x5", ClipSpec(16, 5), _X3D_LARGE, None, **_X3D, **_X3D_312),
+)
 _ROW = {row.name: row for row in _PLAIN}
 _NONLOCAL = (
     _nl(_ROW["slowfast_r50_4x16"]),
@@ -121,7 +146,7 @@ _NANO_ROWS = (
     Variant("slow_nano", ClipSpec(4, 8, 24.0), _NANO_SLOW, None, **_NANO),
     Variant("fast_nano", ClipSpec(32, 1, 24.0), None, _NANO_FAST, **_NANO),
 )
-VARIANTS: Mapping[str, Variant] = {row.name: row for row in (*_PLAIN, *_NONLOCAL, *_NANO_ROWS)}
+VARIANTS: Mapping[str, Variant] = {row.name: row for row in (*_PLAIN, *_NONLOCAL, *_X3D_ROWS, *_NANO_ROWS)}
 
 
 def variant(name: str, **overrides: Any) -> Variant:
