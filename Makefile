@@ -15,9 +15,9 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest -q -m "not slow and not parity"
 
-# The networks against PyTorchVideo, on random weights.
+# The networks against PyTorchVideo, on random weights; `make slow` adds the large ones where torch is installed.
 parity: $(VENV)/.installed-parity
-	$(BIN)/python -m pytest -q -m parity tests/parity
+	$(BIN)/python -m pytest -q -m "parity and not slow" tests/parity
 
 # Large variants and long runs, which `make test` leaves out.
 slow: $(VENV)/.installed

@@ -21,8 +21,9 @@ _LEAVES = {
     2: ("kernel", "bias"),
     4: ("gamma", "beta", "moving_mean", "moving_variance"),
 }
-# What may be new when weights come from another task: heads, embedding and non-local blocks.
-_MAY_BE_NEW = re.compile(r"head/|embedding/|.*/nonlocal\d+/")
+# What may be new when weights come from another task: heads (not the layers that X3D has before them), embedding and
+# non-local blocks.
+_MAY_BE_NEW = re.compile(r"head/(?!(?:conv5|bn5|lin5)/)|embedding/|.*/nonlocal\d+/")
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,13 @@ class LoadReport:
 def canonical_name(layer_name: str) -> str | None:
     """The canonical name of a layer with weights, or `None` where it has none.
 
+    It is pathway, stage, block and layer. A network with a single pathway, X3D too, has it under `slow` (`fast` where
+    it is the Fast one); X3D's layers before its heads are `head/conv5`, `head/bn5` and `head/lin5`.
+
     >>> canonical_name("slow_res2_block0_conv_a")
     'slow/res2/block0/conv_a'
+    >>> canonical_name("slow_res4_nonlocal3_theta"), canonical_name("slow_res2_block0_se_fc1")
+    ('slow/res4/nonlocal3/theta', 'slow/res2/block0/se_fc1')
     """
     if match := _STAGE.fullmatch(layer_name):
         return "/".join(part for part in match.groups() if part)

@@ -10,6 +10,7 @@ from model_case import random_clip, wake_up
 
 from kerasfast.models.classifier import build
 from kerasfast.models.heads import Head
+from kerasfast.models.variants import variant
 
 # Put in front of a script: importing any of these packages, however deep, is an error.
 BLOCK = """
@@ -139,6 +140,50 @@ def test_jax_computes_the_same(on_jax):
     expected["call"] = expected["verb"]
     for name, value in expected.items():
         reference.assert_close(results[name], value)
+
+
+# Fields that between them use every layer that the networks above lack.
+OTHER_ROWS = {
+    "slow_nano": {"block": "x3d", "head_widths": (24, 32), "nonlocal_after": ((3, 0),), "temporal_pool": 2},
+    "slowfast_nano": {"fast_input": "half_resolution", "lateral": "time_to_channel_concat"},
+    "fast_nano": {"fast_input": "time_difference"},
+}
+
+OTHER_JAX = """
+import json
+import keras
+import numpy as np
+import kerasfast
+from kerasfast.weights import assign, read_weights
+
+folder, rows = sys.argv[1], json.loads(sys.argv[2])
+assert keras.backend.backend() == "jax"
+for name, fields in rows.items():
+    fields = {key: tuple(map(tuple, value)) if key == "nonlocal_after" else value for key, value in fields.items()}
+    model = kerasfast.build(kerasfast.variant(name, **fields), heads={"verb": 3})
+    assign(model, read_weights(f"{folder}/{name}.weights.h5"), source="TensorFlow", new_heads=False)
+    frames = np.load(f"{folder}/{name}.npy")
+    np.save(f"{folder}/{name}.verb.npy", model.predict(frames, verbose=0)["verb"])
+"""
+
+
+def test_jax_computes_the_same_in_every_layer(tmp_path):
+    models, frames = {}, {}
+    for name, fields in OTHER_ROWS.items():
+        models[name] = wake_up(build(variant(name, **fields), heads={"verb": 3}))
+        models[name].save_weights(tmp_path / f"{name}.weights.h5")
+        frames[name] = random_clip(models[name].variant, 1, 64, 88)
+        np.save(tmp_path / f"{name}.npy", frames[name])
+    run_python(
+        BLOCK.format(names=NOT_FOR_MODELS) + OTHER_JAX,
+        tmp_path,
+        json.dumps(OTHER_ROWS),
+        KERAS_BACKEND="jax",
+        JAX_PLATFORMS="cpu",
+        JAX_DISABLE_MOST_OPTIMIZATIONS="1",
+    )
+    for name, model in models.items():
+        reference.assert_close(np.load(tmp_path / f"{name}.verb.npy"), np.asarray(model(frames[name])["verb"]))
 
 
 def test_batch_norm_on_jax_follows_torch(on_jax):

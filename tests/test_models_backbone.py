@@ -6,9 +6,9 @@ import numpy_reference as reference
 import pytest
 from model_case import random_clip, tiny_variant, wake_up
 
-from kerasfast.models.backbone import backbone
+from kerasfast.models.backbone import backbone, stage
 from kerasfast.models.layers import LayerOptions, slow_frame_indices
-from kerasfast.models.variants import variant
+from kerasfast.models.variants import Pathway, variant
 
 
 def make(row):
@@ -33,6 +33,34 @@ def test_endpoints_come_before_laterals():
         "fast_res3": (8, 8, 9, 8),
     }
     assert list(shapes) == [f"{path}_{stage}" for stage in ("stem", "res2", "res3") for path in ("slow", "fast")]
+
+
+def test_stage_strides_once_and_looks_along_time_where_told():
+    row = tiny_variant(slow=Pathway((2, 4), 1, (1, (3, 1)), (None, 3)), fast=None)
+    inputs = keras.Input((4, None, None, 6))
+    model = keras.Model(inputs, stage(inputs, row, "slow", 1, options=LayerOptions()))
+    assert model(np.zeros((1, 4, 9, 8, 6), "float32")).shape == (1, 4, 5, 4, 32)
+    convs = {layer.name: layer for layer in model.layers if isinstance(layer, keras.layers.Conv3D)}
+    kernels = [convs[f"slow_res3_block{block}_conv_a"].kernel_size for block in range(4)]
+    assert kernels == [(3, 1, 1), (1, 1, 1), (3, 1, 1), (1, 1, 1)]
+    assert [convs[f"slow_res3_block{block}_conv_b"].strides for block in range(4)] == [(1, 2, 2)] + [(1, 1, 1)] * 3
+    assert [name for name in convs if name.endswith("short")] == ["slow_res3_block0_conv_short"]
+
+
+@pytest.mark.parametrize("pathways", [{}, {"fast": None}])
+def test_temporal_pool_after_res2(pathways):
+    row = tiny_variant(temporal_pool=2, **pathways)
+    model = make(row)
+    frames = random_clip(row, batch=1)
+    features = arrays(model, frames)
+    for path in row.pathways:
+        res2 = features[f"{path}_res2"]
+        pooled = np.asarray(keras.Model(model.input, model.get_layer(f"{path}_temporal_pool").output)(frames))
+        joined = pooled.shape[-1] > res2.shape[-1]  # the lateral connection comes before the pooling
+        assert joined == (path == "slow" and not pathways)
+        np.testing.assert_array_equal(pooled[..., : res2.shape[-1]], np.maximum(res2[:, ::2], res2[:, 1::2]))
+        assert features[f"{path}_res3"].shape[1] == res2.shape[1] // 2
+    assert not any("temporal_pool" in layer.name for layer in make(tiny_variant()).layers)
 
 
 @pytest.mark.parametrize("path", ["slow", "fast"])

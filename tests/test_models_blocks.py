@@ -1,4 +1,4 @@
-"""Stem, bottleneck and stage against NumPy."""
+"""Stem and bottleneck against NumPy."""
 
 import keras
 import numpy as np
@@ -8,7 +8,6 @@ from model_case import wake_up
 
 from kerasfast.models import blocks
 from kerasfast.models.layers import LayerOptions
-from kerasfast.models.variants import Pathway
 
 OPTIONS = LayerOptions()
 
@@ -62,16 +61,3 @@ def test_fresh_block_is_its_shortcut_if_told_so(zero_init):
     block = blocks.bottleneck(inputs, 6, 4, 3, name="b", options=OPTIONS, zero_init=zero_init)
     x = noise(1, 4, 6, 6, 6)
     assert np.array_equal(keras.Model(inputs, block)(x), reference.relu(x)) == zero_init
-
-
-def test_stage_strides_once_and_looks_along_time_in_leading_blocks():
-    pathway = Pathway((2, 4), 1, (1, 3), (None, 3))
-    model = make(
-        blocks.stage, 6, pathway, 1, 8, 4, spatial_stride=2, spatial_dilation=1, zero_init=True, name="slow_res3"
-    )
-    assert model(noise(1, 4, 9, 8, 6)).shape == (1, 4, 5, 4, 8)
-    convs = {layer.name: layer for layer in model.layers if isinstance(layer, keras.layers.Conv3D)}
-    kernels = [convs[f"slow_res3_block{block}_conv_a"].kernel_size for block in range(4)]
-    assert kernels == [(3, 1, 1)] * 3 + [(1, 1, 1)]
-    assert [convs[f"slow_res3_block{block}_conv_b"].strides for block in range(4)] == [(1, 2, 2)] + [(1, 1, 1)] * 3
-    assert [name for name in convs if name.endswith("short")] == ["slow_res3_block0_conv_short"]

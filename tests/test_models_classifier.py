@@ -29,6 +29,12 @@ from kerasfast.weights import canonical_weights
 NANO = [name for name in VARIANTS if name.endswith("_nano")]
 HEADS = {"verb": 3, "action": Head(4, "softmax", ("run", "sit", "eat", "read"))}
 
+# Parameters of a block of Slow res4 by the temporal length of conv_a; it has 2 x (256 + 256 + 1024) moving values.
+BLOCK = {kt: kt * 1024 * 256 + 9 * 256 * 256 + 256 * 1024 + 2 * (256 + 256 + 1024) for kt in (1, 3)}
+
+# Two non-local blocks in res3 and three in res4, each with one batch norm.
+NONLOCAL_MOVING = 2 * (2 * 512 + 3 * 1024)
+
 # Trainable parameters with Kinetics' 400 classes, moving values of batch norm, and tensors in a checkpoint: counted
 # from the PyTorch models (PyTorchVideo, PySlowFast).
 COUNTS = {
@@ -36,11 +42,34 @@ COUNTS = {
     "slowfast_r50_8x8": (34_566_488, 60_688, 552),
     "slowfast_r50_16x8": (34_566_488, 60_688, 552),
     "slowfast_r101_8x8": (62_826_968, 119_440, 1062),
+    "slowfast_r101_50_101_8x8": (53_914_072, 119_440, 1062),
+    "slowfast_r101_50_50_8x8": (53_774_808, 119_440, 1062),
     "slowfast_r101_50_50_16x8": (53_774_808, 119_440, 1062),
+    # MMAction2's own has no batch norm on its laterals: 928 fewer parameters, 16 fewer tensors.
+    "slowfast_r101_r50_4x16": (62_384_312 + 928, 60_688 + 17 * 3_072, 791 + 16),
     "slow_r50_4x16": (32_454_096, 53_120, 267),
     "slow_r50_8x8": (32_454_096, 53_120, 267),
     # No such network is published: the fast/ weights of slowfast_r50_8x8 and a head of 256 x 400 + 400. Its moving
     # values are those of both pathways less those of Slow and of the laterals, 2 x (16 + 64 + 128 + 256).
+    # No count is published: R50's and 17 further blocks of res4.
+    "slow_r101_8x8": (32_454_096 + 17 * BLOCK[3], 53_120 + 17 * 3_072, 522),
+    "slow_r101_16x8": (32_454_096 + 17 * BLOCK[3], 53_120 + 17 * 3_072, 522),
+    "c2d_r50_8x8": (24_327_632, 53_120, 267),
+    "c2d_nopool_r50_8x8": (24_327_632, 53_120, 267),
+    "i3d_r50_8x8": (28_043_472, 53_120, 267),
+    "i3d_r101_8x8": (28_043_472 + 9 * BLOCK[3] + 8 * BLOCK[1], 53_120 + 17 * 3_072, 522),
+    "slowfast_r50_4x16_nl": (41_838_680, 60_688 + NONLOCAL_MOVING, 612),
+    "slowfast_r50_8x8_nl": (41_838_680, 60_688 + NONLOCAL_MOVING, 612),
+    "slowfast_r101_50_50_16x8_nl": (60_080_088, 119_440 + 3 * 2 * 1024, 1098),
+    "slow_r50_4x16_nl": (39_812_560, 53_120 + NONLOCAL_MOVING, 327),
+    "slow_r50_8x8_nl": (39_812_560, 53_120 + NONLOCAL_MOVING, 327),
+    # The published counts give what five blocks add to Slow; they add the same to C2D.
+    "c2d_r50_8x8_nl": (24_327_632 + 39_812_560 - 32_454_096, 53_120 + NONLOCAL_MOVING, 327),
+    "i3d_r50_8x8_nl": (35_401_936, 53_120 + NONLOCAL_MOVING, 327),
+    "x3d_xs_4x12": (3_794_322, 31_416 + 48, 484),
+    "x3d_s_13x6": (3_794_322, 31_416 + 48, 484),
+    "x3d_m_16x5": (3_794_322, 31_416 + 48, 484),
+    "x3d_l_16x5": (6_153_432, 66_264 + 48, 975),
     "fast_r50_8x8": (None, 60_688 - 53_120 - 928, 267),
 }
 
@@ -84,7 +113,31 @@ def test_parameters_of_published_rows(name, quick_start):
     assert model.name == name and model.clip == variant(name).clip
     assert model.input_shape == (None, variant(name).clip.frames, None, None, 3)
     widths = {"slow": 2048, "fast": 256}
-    assert model.endpoints["pooled"].shape == (None, sum(widths[path] for path in model.variant.pathways))
+    pooled = sum(widths[path] for path in model.variant.pathways)  # X3D's lin5 has the width of Slow's res5
+    assert model.endpoints["pooled"].shape == (None, pooled)
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "parameters", "tensors"),
+    [
+        ("slowfast_r50_8x8", {"lateral_kernel": 5}, 34_479_288, 536),
+        ("slowfast_r50_8x8", {}, 34_565_560, 536),
+        ("slowfast_r50_4x16", {}, 34_479_288, 536),
+        ("slowfast_r101_8x8", {"lateral_kernel": 7}, 62_912_312, 1046),
+        ("slowfast_r101_r50_4x16", {}, 62_384_312, 791),
+    ],
+)
+def test_parameters_of_mmaction2(name, fields, parameters, tensors, quick_start):
+    """No batch norm on the laterals; its R101 has lateral kernels of 7 where FAIR's have 5."""
+    model = build(variant(name, lateral_norm=False, slow_frames="stride", **fields))
+    assert count(model.trainable_weights) == parameters
+    assert len(canonical_weights(model)) == tensors
+
+
+@pytest.mark.parametrize(("name", "parameters"), [("x3d_s_13x6", 3_794_274), ("x3d_l_16x5", 6_153_384)])
+def test_parameters_of_pytorchvideos_x3d(name, parameters, quick_start):
+    """It has no batch norm on the first shortcut."""
+    assert count(build(variant(name, first_shortcut_norm=False)).trainable_weights) == parameters
 
 
 def test_all_rows_are_counted_or_nano():

@@ -101,6 +101,13 @@ def test_slow_frames_of_the_reference(frames, alpha):
     assert slow_frame_indices(frames, alpha) == SLOW_FRAMES[frames, alpha]
 
 
+def test_every_alphath_frame():
+    """MMAction2 takes frames[::alpha], which never reaches the last frame."""
+    assert slow_frame_indices(32, 8, "stride") == (0, 8, 16, 24)
+    assert slow_frame_indices(8, 4, "stride") == (0, 4)
+    assert slow_frame_indices(4, 4, "stride") == (0,)
+
+
 def test_slow_frames_use_float32_from_both_ends():
     """Where exact quotients (47, 53, 59) or NumPy's float64 linspace (47, 53, 58) choose another frame than torch."""
     assert slow_frame_indices(95, 4)[11] == 46

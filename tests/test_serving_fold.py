@@ -4,6 +4,7 @@ import pytest
 from model_case import random_clip, tiny_variant, wake_up
 
 from kerasfast.models.classifier import VideoClassifier
+from kerasfast.models.depthwise import DepthwiseConv3D
 from kerasfast.models.layers import BatchNorm
 from kerasfast.serving.fold import fold_batch_norm
 
@@ -12,7 +13,21 @@ def logits_of(model):
     return keras.Model(model.input, {name: model.endpoints[f"{name}_logits"] for name in model.heads})
 
 
-@pytest.mark.parametrize("fields", [{}, {"slow": None}, {"fast": None}, {"lateral_norm": False}])
+FIELDS = [
+    {},
+    {"slow": None},
+    {"fast": None},
+    {"lateral_norm": False},
+    {"lateral": "time_to_channel_concat"},
+    {"fast_input": "half_resolution"},
+    {"nonlocal_after": ((2, 1), (3, 0))},
+    {"temporal_pool": 2},
+    {"fast": None, "block": "x3d", "head_widths": (12, 16), "bottleneck_ratio": 1 / 2},
+    {"fast": None, "block": "x3d", "first_shortcut_norm": False},
+]
+
+
+@pytest.mark.parametrize("fields", FIELDS)
 def test_the_folded_network_gives_the_same_logits(fields):
     model = wake_up(VideoClassifier(tiny_variant(**fields), {"verb": 3, "action": 5}))
     original = logits_of(model)
@@ -32,7 +47,7 @@ def test_the_folded_network_gives_the_same_logits(fields):
 
 
 def conv(**options):
-    return keras.layers.Conv3D(4, 1, **{"use_bias": False, **options})
+    return keras.layers.Conv3D(**{"filters": 4, "kernel_size": 1, "use_bias": False, **options})
 
 
 def chain(inputs):
@@ -54,6 +69,14 @@ def biased(inputs):
     return BatchNorm()(conv(use_bias=True, bias_initializer="ones")(inputs))
 
 
+def depthwise(inputs):
+    return BatchNorm()(DepthwiseConv3D(3, (1, 3, 3), use_bias=False)(inputs))
+
+
+def grouped(inputs):
+    return BatchNorm()(conv(filters=3, kernel_size=3, padding="same", groups=3)(inputs))
+
+
 def after_a_sum(inputs):
     return BatchNorm()(keras.layers.Add()([conv()(inputs), conv()(inputs)]))
 
@@ -64,7 +87,9 @@ def after_a_sum(inputs):
         (chain, 1),
         (two_readers, 0),
         (seen_from_outside, 0),
-        (biased, 0),
+        (biased, 1),
+        (grouped, 1),
+        (depthwise, 1),
         (after_a_sum, 0),
     ],
 )

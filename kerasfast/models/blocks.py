@@ -7,7 +7,6 @@ from typing import Any
 import keras
 
 from kerasfast.models.layers import LayerOptions, batch_norm, conv
-from kerasfast.models.variants import Pathway
 
 
 def relu(x: Any, *, name: str, options: LayerOptions) -> Any:
@@ -39,13 +38,15 @@ def bottleneck(
     spatial_stride: int = 1,
     spatial_dilation: int = 1,
     zero_init: bool = True,
+    shortcut_norm: bool = True,
 ) -> Any:
     """(kt,1,1), (1,3,3) and (1,1,1) convolutions beside a shortcut, which is a convolution where shapes differ."""
     strides = (1, spatial_stride, spatial_stride)
     shortcut = x
     if x.shape[-1] != channels or spatial_stride != 1:
         shortcut = conv(x, channels, (1, 1, 1), strides=strides, name=f"{name}_conv_short", options=options)
-        shortcut = batch_norm(shortcut, name=f"{name}_bn_short", options=options)
+        if shortcut_norm:
+            shortcut = batch_norm(shortcut, name=f"{name}_bn_short", options=options)
     y = conv(x, inner_channels, (temporal_kernel, 1, 1), name=f"{name}_conv_a", options=options)
     y = batch_norm(y, name=f"{name}_bn_a", options=options)
     y = relu(y, name=f"{name}_relu_a", options=options)
@@ -64,32 +65,3 @@ def bottleneck(
     y = batch_norm(y, name=f"{name}_bn_c", options=options, zero_gamma=zero_init)
     y = keras.layers.Add(name=f"{name}_add", dtype=options.dtype)([shortcut, y])
     return relu(y, name=f"{name}_relu", options=options)
-
-
-def stage(
-    x: Any,
-    pathway: Pathway,
-    index: int,
-    channels: int,
-    inner_channels: int,
-    *,
-    spatial_stride: int,
-    spatial_dilation: int,
-    zero_init: bool,
-    name: str,
-    options: LayerOptions,
-) -> Any:
-    """Residual stage `index` (from 0; res2 is 0) of a pathway; only its first block strides."""
-    for block in range(pathway.depths[index]):
-        x = bottleneck(
-            x,
-            channels,
-            inner_channels,
-            pathway.temporal_kernel(index, block),
-            spatial_stride=spatial_stride if block == 0 else 1,
-            spatial_dilation=spatial_dilation,
-            zero_init=zero_init,
-            name=f"{name}_block{block}",
-            options=options,
-        )
-    return x

@@ -12,7 +12,7 @@ from kerasfast.data.clips import ClipSpec
 from kerasfast.models.backbone import backbone
 from kerasfast.models.heads import KINETICS400, AveragePositions, Head, as_heads, classify, pool
 from kerasfast.models.layers import LayerOptions
-from kerasfast.models.variants import Variant
+from kerasfast.models.row import Variant
 from kerasfast.models.variants import variant as find_variant
 
 SMALLEST_SIDE = 64  # pixels; four halvings of a smaller crop leave too little to pool

@@ -10,10 +10,13 @@ import keras
 import numpy as np
 from keras import ops
 
-from kerasfast.models.layers import LayerOptions
-from kerasfast.models.variants import Variant
+from kerasfast.models.blocks import relu
+from kerasfast.models.fusion import match_size
+from kerasfast.models.layers import LayerOptions, batch_norm, conv
+from kerasfast.models.row import Variant
 
 ACTIVATIONS = ("sigmoid", "softmax")
+HEAD_LAYERS = ("conv5", "bn5", "relu5", "lin5")  # of X3D; every head becomes a layer of such a name too
 WINDOW = 7  # Positions along H and W that a 224-pixel crop leaves after a total stride of 32.
 
 
@@ -65,6 +68,11 @@ def as_heads(heads: Mapping[str, int | Head | Mapping[str, Any]]) -> dict[str, H
             raise ValueError(
                 "The name of a head becomes part of the names of layers and weights and must be a Python identifier. "
                 f"Received: {name!r}. Use letters, digits and underscores."
+            )
+        if name in HEAD_LAYERS:
+            raise ValueError(
+                f"The names {', '.join(HEAD_LAYERS)} belong to the layers before the heads of X3D. "
+                f"Received: {name!r} for a head. Choose another name."
             )
         if isinstance(head, Mapping):
             labels = head.get("labels")
@@ -164,11 +172,13 @@ class AveragePositions(keras.layers.Layer):
 def pool(endpoints: Mapping[str, Any], variant: Variant, options: LayerOptions) -> Any:
     """Last features of the pathways, pooled and concatenated [slow, fast]: `(batch, h', w', channels)`, float32."""
     last = f"res{variant.num_stages + 1}"
-    window = WINDOW if variant.head_pool == "window" else None
+    window = variant.head_window if variant.head_pool == "window" else None
     features = [endpoints[f"{path}_{last}"] for path in variant.pathways]
     if len(features) == 1:
-        return WindowPool(window, name=f"{variant.pathways[0]}_pool", dtype="float32")(features[0])
+        return _pool_one(features[0], window, variant, options)
     slow, fast = features
+    # Both must have as many positions for windows to pair up.
+    fast = match_size(fast, slow, variant, name="fast_to_slow_size", options=options)
     if variant.head_fusion == "interpolate_then_concat":
         fast = InterpolateTime(slow.shape[1], name="fast_to_slow_length", dtype=options.dtype)(fast)
         both = keras.layers.Concatenate(name="slow_fast", dtype=options.dtype)([slow, fast])
@@ -178,6 +188,26 @@ def pool(endpoints: Mapping[str, Any], variant: Variant, options: LayerOptions) 
         for path, x in zip(variant.pathways, (slow, fast), strict=True)
     ]
     return keras.layers.Concatenate(name="slow_fast_pool", dtype="float32")(pooled)
+
+
+def _pool_one(x: Any, window: int | None, variant: Variant, options: LayerOptions) -> Any:
+    """Pooling of a single pathway, between the two layers of `head_widths` where the row has them (X3D)."""
+    if variant.head_widths:
+        x = conv(x, variant.head_widths[0], (1, 1, 1), name="head_conv5", options=options)
+        x = batch_norm(x, name="head_bn5", options=options)
+        x = relu(x, name="head_relu5", options=options)
+    x = WindowPool(window, name=f"{variant.pathways[0]}_pool", dtype="float32")(x)
+    if variant.head_widths:
+        lin5 = keras.layers.Dense(
+            variant.head_widths[1],
+            activation="relu",
+            use_bias=False,
+            kernel_initializer=keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal"),
+            name="head_lin5",
+            dtype="float32",
+        )
+        x = lin5(x)
+    return x
 
 
 def classify(x: Any, name: str, head: Head, average: str) -> tuple[Any, Any]:

@@ -14,6 +14,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from kerasfast.models.depthwise import DepthwiseConv3D
+
 BATCH_NORM_POLICIES = ("replica", "sync", "frozen")
 
 
@@ -39,8 +41,10 @@ def conv(
     options: LayerOptions,
     strides: tuple[int, int, int] = (1, 1, 1),
     spatial_dilation: int = 1,
+    depthwise: bool = False,
+    use_bias: bool = False,
 ) -> Any:
-    """A bias-free 3D convolution padded by half its kernel on both sides of every axis.
+    """A 3D convolution padded by half its kernel on both sides of every axis.
 
     Keras' own `same` pads a strided convolution by one less in front than torch does (0/1 instead of 1/1 for a
     3x3 kernel with stride 2), which moves every feature by a pixel; hence the explicit padding.
@@ -52,14 +56,14 @@ def conv(
     strided = any(s > 1 and p > 0 for s, p in zip(strides, pad, strict=True))
     if strided:
         x = keras.layers.ZeroPadding3D(pad, name=f"{name}_pad", dtype=options.dtype)(x)
-    return keras.layers.Conv3D(
+    return (DepthwiseConv3D if depthwise else keras.layers.Conv3D)(
         channels,
         kernel,
         strides=strides,
         dilation_rate=dilation,
         # At stride 1 an odd kernel gets the same zeros from `same`, without a copy of the input.
         padding="valid" if strided else "same",
-        use_bias=False,
+        use_bias=use_bias,
         kernel_initializer=keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal"),
         name=name,
         dtype=options.dtype,
@@ -186,16 +190,21 @@ def _bessel(count: Any) -> Any:
     return count / ops.maximum(count - 1.0, 1.0)
 
 
-def slow_frame_indices(frames: int, alpha: int) -> tuple[int, ...]:
-    """The Fast frames that the Slow pathway sees: `frames // alpha` of them, first and last included.
+def slow_frame_indices(frames: int, alpha: int, rule: str = "linspace") -> tuple[int, ...]:
+    """The Fast frames that the Slow pathway sees: `frames // alpha` of them.
 
-    The reference computes trunc(linspace(0, frames - 1, n)) in float32, from both ends towards the middle; the
-    same arithmetic here gives the same frames for every length, also where an exact quotient would differ.
+    By the rule `stride` they are every alpha-th; by `linspace` first and last are included. There the reference
+    computes trunc(linspace(0, frames - 1, n)) in float32, from both ends towards the middle; the same arithmetic here
+    gives the same frames for every length, also where an exact quotient would differ.
 
     >>> slow_frame_indices(32, 4)
     (0, 4, 8, 13, 17, 22, 26, 31)
+    >>> slow_frame_indices(32, 4, "stride")
+    (0, 4, 8, 12, 16, 20, 24, 28)
     """
     n = frames // alpha
+    if rule == "stride":
+        return tuple(range(0, n * alpha, alpha))
     if n == 1:
         return (0,)
     last = np.float32(frames - 1)

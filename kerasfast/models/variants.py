@@ -5,174 +5,16 @@ from __future__ import annotations
 import dataclasses
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from kerasfast.data.clips import ClipSpec
-
-LATERALS = ("time_conv", "none")
-HEAD_POOLS = ("window", "global")
-HEAD_AVERAGES = ("probabilities", "logits")
-HEAD_FUSIONS = ("pool_then_concat", "interpolate_then_concat")
-
-
-@dataclass(frozen=True)
-class Pathway:
-    """One 3D ResNet: how deep it is and where it looks along time.
-
-    Args:
-        depths: Blocks of each residual stage, res2 first.
-        stem_kernel: Temporal length of the stem convolution, in frames of this pathway.
-        temporal_kernels: Per stage, the temporal length of `conv_a`.
-        temporal_blocks: Per stage, how many leading blocks use that length (the others use 1); `None` is all.
-    """
-
-    depths: tuple[int, ...]
-    stem_kernel: int
-    temporal_kernels: tuple[int, ...]
-    temporal_blocks: tuple[int | None, ...] = (None, None, None, None)
-
-    def temporal_kernel(self, stage: int, block: int) -> int:
-        """Temporal length of `conv_a` in `block` (from 0) of `stage` (from 0)."""
-        leading = self.temporal_blocks[stage]
-        return self.temporal_kernels[stage] if leading is None or block < leading else 1
-
-
-@dataclass(frozen=True)
-class Variant:
-    """An architecture. Constants and their sources: Feichtenhofer et al. 2019 (arXiv:1812.03982), Table 1.
-
-    Args:
-        name: Name in the zoo, without a weights tag.
-        clip: The frames of a view, as the Fast pathway sees them (Slow-only rows: as the Slow pathway does).
-        slow: The Slow pathway, or `None`.
-        fast: The Fast pathway, or `None`.
-        alpha: Fast frames for each Slow frame.
-        beta: Fast channels for each Slow channel; a Fast layer has ceil(beta * C) channels.
-        stem_channels: Slow channels after the stem.
-        stem_size: Height and width of the stem's kernel, in pixels.
-        stage_channels: Slow channels after res2, res3, ...
-        bottleneck_ratio: Channels of a block's output for each of its inner channels.
-        spatial_strides: Spatial stride of each stage's first block.
-        spatial_dilations: Spatial dilation of each stage's 3x3 convolutions.
-        zero_init_residual: Whether a block starts as its shortcut (gamma 0 in its last batch norm; Goyal et al. 2017,
-            section 5.1), as the published networks do. Only a new network's start depends on it.
-        lateral: How Fast features reach Slow: `time_conv` (a convolution strided by alpha) or `none`.
-        lateral_kernel: Temporal length of the lateral convolution, in Fast frames.
-        lateral_ratio: Channels of a lateral convolution for each Fast channel.
-        lateral_norm: Whether batch norm and ReLU follow a lateral convolution.
-        pixel_mean: Mean of each of R, G, B on the scale 0..255.
-        pixel_std: Standard deviation of each of R, G, B on the scale 0..255.
-        head_pool: `window` pools all frames of (up to) 7x7 positions with stride 1; `global` pools all positions.
-        head_average: Average over window positions of `probabilities` (PySlowFast) or `logits` (PyTorchVideo).
-        head_fusion: `pool_then_concat` (the paper), or `interpolate_then_concat`: Fast features brought to the
-            Slow length in time before both are concatenated and pooled.
-        crop_size: Height and width of a training crop, in pixels.
-        test_crop_size: Height and width of a testing crop, in pixels.
-        short_side: Range of the short side before a training crop, in pixels.
-    """
-
-    name: str
-    clip: ClipSpec
-    slow: Pathway | None
-    fast: Pathway | None
-    alpha: int = 4
-    beta: float = 1 / 8
-    stem_channels: int = 64
-    stem_size: int = 7
-    stage_channels: tuple[int, ...] = (256, 512, 1024, 2048)
-    bottleneck_ratio: int = 4
-    spatial_strides: tuple[int, ...] = (1, 2, 2, 2)
-    spatial_dilations: tuple[int, ...] = (1, 1, 1, 1)
-    zero_init_residual: bool = True
-    lateral: str = "time_conv"
-    lateral_kernel: int = 7
-    lateral_ratio: int = 2
-    lateral_norm: bool = True
-    # 0.45 and 0.225 on the scale 0..1, the same for every channel, are what the Kinetics checkpoints were trained with.
-    pixel_mean: tuple[float, float, float] = (114.75, 114.75, 114.75)
-    pixel_std: tuple[float, float, float] = (57.375, 57.375, 57.375)
-    head_pool: str = "window"
-    head_average: str = "probabilities"
-    head_fusion: str = "pool_then_concat"
-    crop_size: int = 224
-    test_crop_size: int = 256
-    short_side: tuple[int, int] = (256, 320)
-
-    def __post_init__(self) -> None:
-        if self.slow is None and self.fast is None:
-            raise ValueError(f"A variant needs a Slow or a Fast pathway. Received neither for {self.name!r}.")
-        for field, allowed in (
-            ("lateral", LATERALS),
-            ("head_pool", HEAD_POOLS),
-            ("head_average", HEAD_AVERAGES),
-            ("head_fusion", HEAD_FUSIONS),
-        ):
-            if getattr(self, field) not in allowed:
-                raise ValueError(
-                    f"Variant.{field} must be one of {', '.join(allowed)}. Received: {getattr(self, field)!r}."
-                )
-        if self.slow and self.fast:
-            if self.alpha < 1 or self.clip.frames % self.alpha:
-                raise ValueError(
-                    "The frames of a clip must be a multiple of alpha. "
-                    f"Received: frames={self.clip.frames}, alpha={self.alpha}."
-                )
-            if self.lateral_kernel % 2 == 0:
-                raise ValueError(
-                    "lateral_kernel must be odd, so that a window has a middle frame. "
-                    f"Received: {self.lateral_kernel}. Use {self.lateral_kernel + 1}."
-                )
-        stages = len(self.stage_channels)
-        for field in ("spatial_strides", "spatial_dilations"):
-            if len(getattr(self, field)) != stages:
-                raise ValueError(
-                    f"Variant.{field} needs one entry for each of stage_channels. "
-                    f"Received: {getattr(self, field)} for {stages} stages."
-                )
-        for pathway in filter(None, (self.slow, self.fast)):
-            if len(pathway.depths) != stages or len(pathway.temporal_kernels) != stages:
-                raise ValueError(
-                    "depths and temporal_kernels need one entry for each of stage_channels. "
-                    f"Received: {len(pathway.depths)} and {len(pathway.temporal_kernels)} for {stages} stages."
-                )
-            if len(pathway.temporal_blocks) < stages:
-                raise ValueError(
-                    "temporal_blocks needs an entry, a number of blocks or None, for each of stage_channels. "
-                    f"Received: {pathway.temporal_blocks} for {stages} stages."
-                )
-
-    @property
-    def pathways(self) -> tuple[str, ...]:
-        """Names of the pathways, Slow first."""
-        return tuple(name for name in ("slow", "fast") if getattr(self, name) is not None)
-
-    @property
-    def num_stages(self) -> int:
-        """Residual stages; they are called res2, res3, ..."""
-        return len(self.stage_channels)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Variant:
-        """The inverse of `to_dict`; lists, as JSON gives them, become tuples."""
-
-        def plain(value: Any) -> Any:
-            return tuple(plain(item) for item in value) if isinstance(value, (list, tuple)) else value
-
-        row = {key: plain(value) for key, value in values.items()}
-        row["clip"] = ClipSpec(**row["clip"])
-        for name in ("slow", "fast"):
-            if row[name] is not None:
-                row[name] = Pathway(**{key: plain(value) for key, value in row[name].items()})
-        return cls(**row)
-
+from kerasfast.models.row import Pathway as Pathway
+from kerasfast.models.row import Variant as Variant
 
 _R50, _R101 = (3, 4, 6, 3), (3, 4, 23, 3)
 _SLOW_KERNELS, _FAST_KERNELS = (1, 1, 3, 3), (3, 3, 3, 3)
+# I3D as in PySlowFast (Wang et al. 2018, arXiv:1711.07971, section 5): every other block looks along time.
+_I3D_KERNELS = (3, (3, 1), (3, 1), (1, 3))
 # "50" in the name of an R101 policy: only the first 6 of the 23 blocks of res4 look along time.
 _FIRST_SIX_OF_RES4 = (None, None, 6, None)
 
@@ -183,6 +25,25 @@ def _slow(depths: tuple[int, ...], **fields: Any) -> Pathway:
 
 def _fast(depths: tuple[int, ...], **fields: Any) -> Pathway:
     return Pathway(depths, stem_kernel=5, temporal_kernels=_FAST_KERNELS, **fields)
+
+
+# Non-local blocks: 5 in R50 (every other block of res3 and res4), 3 in SlowFast R101; PySlowFast's configurations.
+_NONLOCAL_R50 = ((3, 1), (3, 3), (4, 1), (4, 3), (4, 5))
+_NONLOCAL_R101 = ((4, 6), (4, 13), (4, 20))
+
+
+def _c2d(depths: tuple[int, ...]) -> Pathway:
+    return Pathway(depths, stem_kernel=1, temporal_kernels=(1, 1, 1, 1))
+
+
+def _i3d(depths: tuple[int, ...]) -> Pathway:
+    return Pathway(depths, stem_kernel=5, temporal_kernels=_I3D_KERNELS)
+
+
+def _nl(row: Variant, **fields: Any) -> Variant:
+    """The non-local form of a row."""
+    values = {"nonlocal_after": _NONLOCAL_R50, "nonlocal_instantiation": "dot_product", **fields}
+    return dataclasses.replace(row, name=f"{row.name}_nl", **values)
 
 
 # Three stages on 64-pixel crops at 24 fps: small enough to train on two CPU cores in minutes.
@@ -204,11 +65,25 @@ _NANO: dict[str, Any] = {
 _NANO_SLOW = Pathway((1, 1, 1), 1, (1, 3, 3), (None, None, None))
 _NANO_FAST = Pathway((1, 1, 1), 3, (3, 3, 3), (None, None, None))
 
-_ROWS = (
+_PLAIN = (
     Variant("slowfast_r50_4x16", ClipSpec(32, 2), _slow(_R50), _fast(_R50), alpha=8, lateral_kernel=5),
     Variant("slowfast_r50_8x8", ClipSpec(32, 2), _slow(_R50), _fast(_R50)),
     Variant("slowfast_r50_16x8", ClipSpec(64, 2), _slow(_R50), _fast(_R50)),
     Variant("slowfast_r101_8x8", ClipSpec(32, 2), _slow(_R101), _fast(_R101), lateral_kernel=5),
+    Variant(
+        "slowfast_r101_50_101_8x8",
+        ClipSpec(32, 2),
+        _slow(_R101, temporal_blocks=_FIRST_SIX_OF_RES4),
+        _fast(_R101),
+        lateral_kernel=5,
+    ),
+    Variant(
+        "slowfast_r101_50_50_8x8",
+        ClipSpec(32, 2),
+        _slow(_R101, temporal_blocks=_FIRST_SIX_OF_RES4),
+        _fast(_R101, temporal_blocks=_FIRST_SIX_OF_RES4),
+        lateral_kernel=5,
+    ),
     Variant(
         "slowfast_r101_50_50_16x8",
         ClipSpec(64, 2),
@@ -216,14 +91,62 @@ _ROWS = (
         _fast(_R101, temporal_blocks=_FIRST_SIX_OF_RES4),
         lateral_kernel=5,
     ),
+    # MMAction2's: a Slow pathway of 101 layers beside a Fast one of 50.
+    Variant("slowfast_r101_r50_4x16", ClipSpec(32, 2), _slow(_R101), _fast(_R50), alpha=8, lateral_kernel=5),
     Variant("slow_r50_4x16", ClipSpec(4, 16), _slow(_R50), None),
     Variant("slow_r50_8x8", ClipSpec(8, 8), _slow(_R50), None),
+    Variant("slow_r101_8x8", ClipSpec(8, 8), _slow(_R101), None),
+    Variant("slow_r101_16x8", ClipSpec(16, 8), _slow(_R101), None),
     Variant("fast_r50_8x8", ClipSpec(32, 2), None, _fast(_R50)),
+    Variant("c2d_r50_8x8", ClipSpec(8, 8), _c2d(_R50), None, temporal_pool=2),
+    Variant("c2d_nopool_r50_8x8", ClipSpec(8, 8), _c2d(_R50), None),
+    Variant("i3d_r50_8x8", ClipSpec(8, 8), _i3d(_R50), None, temporal_pool=2),
+    Variant("i3d_r101_8x8", ClipSpec(8, 8), _i3d(_R101), None, temporal_pool=2),
+)
+# X3D (Feichtenhofer 2020, arXiv:2004.04730, Table 1): one thin, deep pathway.
+_X3D: dict[str, Any] = {
+    "block": "x3d",
+    "stem_channels": 24,
+    "stem_size": 3,
+    "stage_channels": (24, 48, 96, 192),
+    "spatial_strides": (2, 2, 2, 2),
+    "bottleneck_ratio": 1 / 2.25,  # the inner channels are the wide ones
+    "head_widths": (432, 2048),
+}
+
+
+def _x3d(depths: tuple[int, ...]) -> Pathway:
+    return Pathway(depths, stem_kernel=5, temporal_kernels=(3, 3, 3, 3))
+
+
+_X3D_SMALL, _X3D_LARGE = _x3d((3, 5, 11, 7)), _x3d((5, 10, 25, 15))
+_X3D_160 = {"crop_size": 160, "test_crop_size": 182, "short_side": (182, 228), "head_window": 5}
+_X3D_312 = {"crop_size": 312, "test_crop_size": 356, "short_side": (356, 446), "head_window": 10}
+_X3D_ROWS = (
+    Variant("x3d_xs_4x12", ClipSpec(4, 12), _X3D_SMALL, None, **_X3D, **_X3D_160),
+    Variant("x3d_s_13x6", ClipSpec(13, 6), _X3D_SMALL, None, **_X3D, **_X3D_160),
+    Variant("x3d_m_16x5", ClipSpec(16, 5), _X3D_SMALL, None, **_X3D),
+    Variant("x3d_l_16x5", ClipSpec(16, 5), _X3D_LARGE, None, **_X3D, **_X3D_312),
+)
+_ROW = {row.name: row for row in _PLAIN}
+_NONLOCAL = (
+    _nl(_ROW["slowfast_r50_4x16"]),
+    # PySlowFast's configuration of this one has lateral kernels of 5, unlike the plain network.
+    _nl(_ROW["slowfast_r50_8x8"], lateral_kernel=5),
+    # Pooling along time too, as in PySlowFast's 101-layer networks for AVA: with (1, 2, 2) it costs
+    # 242 G multiply-adds instead of 234.
+    _nl(_ROW["slowfast_r101_50_50_16x8"], nonlocal_after=_NONLOCAL_R101, nonlocal_pool=(2, 2, 2)),
+    _nl(_ROW["slow_r50_4x16"]),
+    _nl(_ROW["slow_r50_8x8"]),
+    _nl(_ROW["c2d_r50_8x8"], nonlocal_instantiation="softmax"),
+    _nl(_ROW["i3d_r50_8x8"], nonlocal_instantiation="softmax"),
+)
+_NANO_ROWS = (
     Variant("slowfast_nano", ClipSpec(32, 1, 24.0), _NANO_SLOW, _NANO_FAST, **_NANO),
     Variant("slow_nano", ClipSpec(4, 8, 24.0), _NANO_SLOW, None, **_NANO),
     Variant("fast_nano", ClipSpec(32, 1, 24.0), None, _NANO_FAST, **_NANO),
 )
-VARIANTS: Mapping[str, Variant] = {row.name: row for row in _ROWS}
+VARIANTS: Mapping[str, Variant] = {row.name: row for row in (*_PLAIN, *_NONLOCAL, *_X3D_ROWS, *_NANO_ROWS)}
 
 
 def variant(name: str, **overrides: Any) -> Variant:

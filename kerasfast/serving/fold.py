@@ -12,8 +12,8 @@ def fold_batch_norm(model: keras.Model) -> tuple[keras.Model, int]:
     """A copy of a functional model for inference, with fewer passes over the features.
 
     The copy is the model's own graph, layer by layer with the same names. In inference a batch norm scales and
-    shifts each channel; where a bias-free `Conv3D` feeds nothing but a `BatchNorm`, the copy's convolution carries
-    both in kernel and bias, and an identity stands for the batch norm. Other batch norms stay as they are.
+    shifts each channel; where a `Conv3D` feeds nothing but a `BatchNorm`, the copy's convolution carries both in kernel
+    and bias, and an identity stands for the batch norm. Other batch norms stay as they are.
 
     Args:
         model: A functional Keras model; it is left as it is.
@@ -48,7 +48,7 @@ def _conv_before(layer: keras.layers.Layer, model: keras.Model) -> keras.layers.
     if not isinstance(layer, BatchNorm):
         return None
     conv = layer.input._keras_history.operation
-    if not isinstance(conv, keras.layers.Conv3D) or conv.use_bias:
+    if not isinstance(conv, keras.layers.Conv3D):
         return None
     is_output = any(conv.output is tensor for tensor in model.outputs)
     return None if is_output or len(conv._outbound_nodes) != 1 else conv
@@ -58,6 +58,7 @@ def _folded_weights(conv: keras.layers.Conv3D, norm: BatchNorm) -> list[np.ndarr
     """Kernel and bias that do what `conv` and then `norm` do, computed in float64."""
     norm_weights = {variable.name: variable.numpy().astype("float64") for variable in norm.variables}
     scale = norm_weights["gamma"] / np.sqrt(norm_weights["moving_variance"] + norm.epsilon)
-    bias = norm_weights["beta"] - norm_weights["moving_mean"] * scale
+    before = conv.bias.numpy() if conv.use_bias else 0.0
+    bias = norm_weights["beta"] + (before - norm_weights["moving_mean"]) * scale
     kernel = conv.kernel.numpy() * scale  # output channels are the kernel's last axis
     return [kernel.astype("float32"), bias.astype("float32")]
