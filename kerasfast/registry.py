@@ -125,7 +125,7 @@ def load(
         heads: Heads by name, an int meaning that many sigmoid classes; by default those of the weights.
             A head that the weights lack starts random.
         weights: `None` takes those of the name, `False` random ones; else a name of the zoo or the path of a
-            `.weights.h5` file.
+            `.weights.h5` file or of a PyTorch checkpoint (PyTorchVideo, PySlowFast, caffe2, MMAction2).
         embedding: Width of a layer between pooling and heads, or `None`.
         dropout: Rate of dropout on the pooled features.
         bn: Batch-norm policy: `replica`, `sync` or `frozen`.

@@ -12,6 +12,8 @@ import h5py
 import keras
 import numpy as np
 
+from kerasfast.checkpoints import read, to_canonical
+
 # slow_res2_block0_conv_a -> slow/res2/block0/conv_a; slow_stem_bn -> slow/stem/bn; head_verb -> head/verb
 _STAGE = re.compile(r"(slow|fast|lateral)_(stem|res\d+)_(?:((?:block|nonlocal)\d+)_)?(\w+)")
 _HEAD = re.compile(r"head_(\w+)")
@@ -75,24 +77,26 @@ def canonical_weights(model: keras.Model) -> dict[str, Any]:
     return found
 
 
-def read_weights(path: str | Path) -> dict[str, np.ndarray]:
-    """Arrays of a `.weights.h5` file by canonical name.
+def read_weights(path: str | Path) -> Mapping[str, np.ndarray]:
+    """Arrays of a weights file by canonical name.
 
     Args:
-        path: A file written by `model.save_weights` of a kerasfast model.
+        path: A file written by `model.save_weights` of a kerasfast model, or a checkpoint of PyTorchVideo, PySlowFast,
+            caffe2 or MMAction2, told apart by their first bytes. Those of a checkpoint are read one by one when they
+            are asked for.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It is not a weights file of a kerasfast model.
+        CheckpointError: It is no HDF5 file, and no checkpoint of these libraries either.
+        ValueError: It is an HDF5 file, but not of a kerasfast model.
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"There is no weights file {path}. Give the path of a .weights.h5 file.")
-    if not h5py.is_hdf5(path):
-        raise ValueError(
-            f"Weights are read from HDF5 files ending in .weights.h5. Received: {path}, which is not HDF5. "
-            "Save the model again with model.save_weights('name.weights.h5')."
+        raise FileNotFoundError(
+            f"There is no weights file {path}. Give the path of a .weights.h5 file or a checkpoint."
         )
+    if not h5py.is_hdf5(path):
+        return to_canonical(read(path))
     arrays: dict[str, np.ndarray] = {}
 
     def visit(_: str, group: Any) -> None:
@@ -135,13 +139,15 @@ def assign(model: keras.Model, arrays: Mapping[str, np.ndarray], *, source: str,
         ValueError: A name or shape on either side that nothing explains, or values that are no weights.
     """
     targets = canonical_weights(model)
-    misfits = {_layer(name) for name in targets if name not in arrays or arrays[name].shape != targets[name].shape}
+    shapes = shapes_of(arrays)
+    misfits = {_layer(name) for name in targets if shapes.get(name) != tuple(targets[name].shape)}
     loaded = [name for name in targets if _layer(name) not in misfits]  # a layer loads whole or not at all
     new = [name for name in targets if name not in loaded]
     skipped = [name for name in arrays if name not in loaded]
     unexplained = [name for name in (*new, *skipped) if not (new_heads and _MAY_BE_NEW.match(name))]
     if unexplained:
-        raise ValueError(_mismatch(unexplained, targets, arrays, source))
+        raise ValueError(_mismatch(unexplained, targets, shapes, source))
+    # Nothing is assigned before all is checked. What is read lazily is read twice for that, and held once.
     for name in loaded:
         _check_values(name, arrays[name], source)
     for name in loaded:
@@ -149,13 +155,21 @@ def assign(model: keras.Model, arrays: Mapping[str, np.ndarray], *, source: str,
     return LoadReport(tuple(loaded), tuple(new), tuple(skipped))
 
 
+def shapes_of(arrays: Mapping[str, np.ndarray]) -> Mapping[str, tuple[int, ...]]:
+    """Shapes by name, without reading the arrays where the mapping knows them."""
+    known = getattr(arrays, "shapes", None)
+    return {name: array.shape for name, array in arrays.items()} if known is None else known
+
+
 def _layer(name: str) -> str:
     return name.rpartition("/")[0]
 
 
-def _mismatch(names: Iterable[str], targets: Mapping[str, Any], arrays: Mapping[str, np.ndarray], source: str) -> str:
+def _mismatch(
+    names: Iterable[str], targets: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], source: str
+) -> str:
     def describe(name: str) -> str:
-        has = f"{tuple(arrays[name].shape)}" if name in arrays else "nothing"
+        has = f"{shapes[name]}" if name in shapes else "nothing"
         wants = f"{tuple(targets[name].shape)}" if name in targets else "nothing"
         return f"{name} (file: {has}, model: {wants})"
 

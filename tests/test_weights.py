@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from model_case import random_clip, tiny_variant, wake_up
 
+from kerasfast.checkpoints import CheckpointError
 from kerasfast.models.classifier import build
 from kerasfast.weights import LoadReport, assign, canonical_name, canonical_weights, read_weights
 
@@ -212,10 +213,10 @@ def test_missing_file(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>", b"PK\x03\x04" + bytes(100), b"\x89HDF\r\n\x1a"])
-def test_not_hdf5(tmp_path, content):
+def test_neither_hdf5_nor_a_checkpoint(tmp_path, content):
     path = tmp_path / "other.weights.h5"
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=r"other\.weights\.h5, which is not HDF5. Save the model again with"):
+    with pytest.raises(CheckpointError, match=r"other\.weights\.h5 cannot be used as a checkpoint: "):
         read_weights(path)
 
 
