@@ -26,7 +26,8 @@ def _pathway(path, depths, width, extra) -> Iterator[tuple[str, tuple[int, ...]]
         incoming = channels + extra * channels // width
         for block in range(depth):
             name = f"{path}/res{stage + 2}/block{block}"
-            kernels = {"a": (inner, incoming, 3, 1, 1), "b": (inner, inner, 1, 3, 3), "c": (out, inner, 1, 1, 1)}
+            temporal = 1 if path == "slow" and stage < 2 else 3
+            kernels = {"a": (inner, incoming, temporal, 1, 1), "b": (inner, inner, 1, 3, 3), "c": (out, inner, 1, 1, 1)}
             if block == 0:
                 kernels["short"] = (out, incoming, 1, 1, 1)
             for letter, shape in kernels.items():
@@ -37,7 +38,7 @@ def _pathway(path, depths, width, extra) -> Iterator[tuple[str, tuple[int, ...]]
 
 
 def network(
-    depths=R50, *, slow=64, fast=8, nonlocal_blocks=(), lateral_norm=True, classes=400
+    depths=R50, *, slow=64, fast=8, nonlocal_blocks=(), lateral_kernel=7, lateral_norm=True, classes=400
 ) -> dict[str, tuple[int, ...]]:
     """Canonical name -> torch shape of SlowFast, or of a single pathway where `fast` is 0."""
     shapes = dict(_pathway("slow", depths, slow, 2 * fast))
@@ -47,7 +48,7 @@ def network(
         features += fast * 4 * 2 ** (len(depths) - 1)
         for stage, channels in enumerate([fast, *(fast * 4 * 2**stage for stage in range(len(depths) - 1))]):
             name = "lateral/stem" if stage == 0 else f"lateral/res{stage + 1}"
-            shapes[f"{name}/conv/kernel"] = (2 * channels, channels, 7, 1, 1)
+            shapes[f"{name}/conv/kernel"] = (2 * channels, channels, lateral_kernel, 1, 1)
             if lateral_norm:
                 shapes |= dict(_bn(f"{name}/bn", 2 * channels))
     for stage, block in nonlocal_blocks:

@@ -21,7 +21,7 @@ def without(shapes, *endings):
 # of entries are those of the libraries' own state dicts (checkpoints.md, section 2.1).
 NETWORKS = {
     "pytorchvideo_slowfast": (network(), pytorchvideo, 552, 662),
-    "pytorchvideo_slowfast_r101": (network(R101), pytorchvideo, 1062, 1274),
+    "pytorchvideo_slowfast_r101": (network(R101, lateral_kernel=5), pytorchvideo, 1062, 1274),
     "pytorchvideo_slow": (network(fast=0), partial(pytorchvideo, single=True), 267, 320),
     "pytorchvideo_i3d": (network(fast=0), partial(pytorchvideo, single=True, pool_after_res2=True), 267, 320),
     "pyslowfast_slowfast": (network(), pyslowfast, 552, 662),
@@ -29,7 +29,7 @@ NETWORKS = {
     "pyslowfast_slow": (network(fast=0), pyslowfast, 267, 320),
     "pyslowfast_i3d_nonlocal": (network(fast=0, nonlocal_blocks=NONLOCAL), pyslowfast, 327, 385),
     "caffe2_slowfast": (network(), caffe2, 552, 552),
-    "caffe2_slowfast_r101": (network(R101), partial(caffe2, depths=R101), 1062, 1062),
+    "caffe2_slowfast_r101": (network(R101, lateral_kernel=5), partial(caffe2, depths=R101), 1062, 1062),
     "caffe2_i3d_nonlocal": (network(fast=0, nonlocal_blocks=NONLOCAL), caffe2, 327, 327),
     "mmaction2_slowfast": (network(lateral_norm=False), mmaction2, 536, 642),
     "mmaction2_slow": (network(fast=0), partial(mmaction2, single=True), 267, 320),

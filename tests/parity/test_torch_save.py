@@ -10,6 +10,10 @@ import torch
 from checkpoint_names import network
 
 from kerasfast.checkpoints import read, to_canonical
+from kerasfast.models.classifier import build
+from kerasfast.models.heads import Head
+from kerasfast.models.variants import VARIANTS
+from kerasfast.weights import assign, canonical_weights
 from parity import reference
 
 pytestmark = [
@@ -152,3 +156,14 @@ def test_names_and_layouts(name, tmp_path):
         array = state[key].numpy()
         axes = {5: (2, 3, 4, 1, 0), 2: (1, 0), 1: (0,)}[array.ndim]
         np.testing.assert_array_equal(weights[canonical], array.transpose(axes), err_msg=canonical)
+
+
+def test_a_file_fills_the_model(save):
+    variant = VARIANTS["slowfast_r50_4x16"]
+    theirs = reference.build(variant, 400)
+    weights = to_canonical(read(save({"model_state": theirs.state_dict()})))
+    ours = build(variant, heads={"action": Head(400, "softmax")})
+    report = assign(ours, weights, source="the file", new_heads=False)
+    assert not report.new and not report.skipped and len(report.loaded) == 552
+    kernel = canonical_weights(ours)["head/action/kernel"]
+    np.testing.assert_array_equal(kernel, theirs.blocks[6].proj.weight.detach().numpy().T)
