@@ -99,6 +99,7 @@ ABLATIONS = {
 
 @pytest.mark.parametrize("fields", ABLATIONS.values(), ids=ABLATIONS)
 def test_whole_networks(fields, tmp_path):
+    keras.utils.set_random_seed(0)
     model = build(tiny_variant(**fields), heads={"verb": 3})
     for height, width in ((64, 64), (70, 90)):  # odd sides on the way
         frames = random_clip(model.variant, 1, height, width)

@@ -130,6 +130,7 @@ def test_every_other_block_squeezes():
 
 @pytest.mark.parametrize("fields", [{}, {"first_shortcut_norm": False}])
 def test_whole_networks(fields, tmp_path):
+    keras.utils.set_random_seed(0)  # in one draw of some hundreds no unit of a squeeze layer is awake
     row = dataclasses.replace(TINY, **fields)
     model = build(row, heads={"verb": 3})
     for height, width in ((64, 64), (70, 90)):
