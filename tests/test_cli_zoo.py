@@ -19,7 +19,7 @@ def test_list_filters(monkeypatch, capfd):
 
 
 def test_list_without_a_match(monkeypatch, capfd):
-    assert "'x3d*'" in refuses(monkeypatch, capfd, "list", "x3d*")
+    assert "'mvit*'" in refuses(monkeypatch, capfd, "list", "mvit*")
 
 
 def test_info_of_an_architecture(monkeypatch, capfd):
