@@ -10,6 +10,7 @@ import torch
 from checkpoint_names import network
 
 from kerasfast.checkpoints import read, to_canonical
+from kerasfast.models.variants import variant
 from kerasfast.models.classifier import build
 from kerasfast.models.heads import Head
 from kerasfast.models.variants import VARIANTS
@@ -149,7 +150,7 @@ def test_names_and_layouts(name, tmp_path):
     assert len(weights) == sum(not key.endswith("num_batches_tracked") for key in state)
     if same:
         assert set(weights) == set(network())
-        assert {reference.torch_name(canonical) for canonical in weights} <= set(state)
+        assert {reference.torch_name(canonical, variant("slowfast_r50_8x8")) for canonical in weights} <= set(state)
     elif name != "x3d":
         assert set(weights) == set(network(fast=0))
     for canonical, key in weights._keys.items():
