@@ -10,10 +10,9 @@ import torch
 from checkpoint_names import network
 
 from kerasfast.checkpoints import read, to_canonical
-from kerasfast.models.variants import variant
 from kerasfast.models.classifier import build
 from kerasfast.models.heads import Head
-from kerasfast.models.variants import VARIANTS
+from kerasfast.models.variants import VARIANTS, variant
 from kerasfast.weights import assign, canonical_weights
 from parity import reference
 
