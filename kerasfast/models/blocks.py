@@ -1,4 +1,4 @@
-"""Stem, bottleneck block and stage of a 3D ResNet, as functions of tensors."""
+"""Stem and bottleneck block of a 3D ResNet, as functions of tensors."""
 
 from __future__ import annotations
 
@@ -42,11 +42,7 @@ def bottleneck(
 ) -> Any:
     """(kt,1,1), (1,3,3) and (1,1,1) convolutions beside a shortcut, which is a convolution where shapes differ."""
     strides = (1, spatial_stride, spatial_stride)
-    shortcut = x
-    if x.shape[-1] != channels or spatial_stride != 1:
-        shortcut = conv(x, channels, (1, 1, 1), strides=strides, name=f"{name}_conv_short", options=options)
-        if shortcut_norm:
-            shortcut = batch_norm(shortcut, name=f"{name}_bn_short", options=options)
+    beside = shortcut(x, channels, spatial_stride, norm=shortcut_norm, name=name, options=options)
     y = conv(x, inner_channels, (temporal_kernel, 1, 1), name=f"{name}_conv_a", options=options)
     y = batch_norm(y, name=f"{name}_bn_a", options=options)
     y = relu(y, name=f"{name}_relu_a", options=options)
@@ -61,7 +57,21 @@ def bottleneck(
     )
     y = batch_norm(y, name=f"{name}_bn_b", options=options)
     y = relu(y, name=f"{name}_relu_b", options=options)
+    return join(beside, y, channels, zero_init=zero_init, name=name, options=options)
+
+
+def shortcut(x: Any, channels: int, spatial_stride: int, *, norm: bool, name: str, options: LayerOptions) -> Any:
+    """The input of a block, through a convolution (and batch norm, with `norm`) where the block changes its shape."""
+    if x.shape[-1] == channels and spatial_stride == 1:
+        return x
+    strides = (1, spatial_stride, spatial_stride)
+    x = conv(x, channels, (1, 1, 1), strides=strides, name=f"{name}_conv_short", options=options)
+    return batch_norm(x, name=f"{name}_bn_short", options=options) if norm else x
+
+
+def join(beside: Any, y: Any, channels: int, *, zero_init: bool, name: str, options: LayerOptions) -> Any:
+    """The end of a block: the last convolution of its branch `y`, the sum with the shortcut `beside`, and ReLU."""
     y = conv(y, channels, (1, 1, 1), name=f"{name}_conv_c", options=options)
     y = batch_norm(y, name=f"{name}_bn_c", options=options, zero_gamma=zero_init)
-    y = keras.layers.Add(name=f"{name}_add", dtype=options.dtype)([shortcut, y])
+    y = keras.layers.Add(name=f"{name}_add", dtype=options.dtype)([beside, y])
     return relu(y, name=f"{name}_relu", options=options)

@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from kerasfast.models.blocks import relu
+from kerasfast.models.blocks import join, relu, shortcut
 from kerasfast.models.layers import LayerOptions, batch_norm, conv
 
 # Squeeze-and-excitation has a sixteenth of a block's inner channels, in multiples of 8.
@@ -40,11 +40,7 @@ def x3d_block(
 ) -> Any:
     """(1,1,1), depthwise (kt,3,3) and (1,1,1) convolutions beside a shortcut; `squeeze` adds squeeze-and-excitation."""
     strides = (1, spatial_stride, spatial_stride)
-    shortcut = x
-    if x.shape[-1] != channels or spatial_stride != 1:
-        shortcut = conv(x, channels, (1, 1, 1), strides=strides, name=f"{name}_conv_short", options=options)
-        if shortcut_norm:
-            shortcut = batch_norm(shortcut, name=f"{name}_bn_short", options=options)
+    beside = shortcut(x, channels, spatial_stride, norm=shortcut_norm, name=name, options=options)
     y = conv(x, inner_channels, (1, 1, 1), name=f"{name}_conv_a", options=options)
     y = batch_norm(y, name=f"{name}_bn_a", options=options)
     y = relu(y, name=f"{name}_relu_a", options=options)
@@ -62,10 +58,7 @@ def x3d_block(
     if squeeze:
         y = squeeze_excite(y, name=f"{name}_se", options=options)
     y = keras.layers.Activation("silu", name=f"{name}_swish_b", dtype=options.dtype)(y)
-    y = conv(y, channels, (1, 1, 1), name=f"{name}_conv_c", options=options)
-    y = batch_norm(y, name=f"{name}_bn_c", options=options, zero_gamma=zero_init)
-    y = keras.layers.Add(name=f"{name}_add", dtype=options.dtype)([shortcut, y])
-    return relu(y, name=f"{name}_relu", options=options)
+    return join(beside, y, channels, zero_init=zero_init, name=name, options=options)
 
 
 def squeeze_excite(x: Any, *, name: str, options: LayerOptions) -> Any:
