@@ -25,6 +25,24 @@ if TYPE_CHECKING:  # listing the zoo needs no Keras
 
 
 @dataclass(frozen=True)
+class Source:
+    """A published checkpoint of another library, which is fetched and ported when it is first asked for.
+
+    Attributes:
+        url: Where it is published.
+        family: Library whose names and conventions it follows: `pytorchvideo`, `pyslowfast`, `caffe2` or `mmaction2`.
+        sha256: What is published of the file's SHA-256, in hex from its start (MMAction2: 8 digits); empty where
+            nothing is.
+        bytes: Size of the file where it is published, else `None`.
+    """
+
+    url: str
+    family: str
+    sha256: str = ""
+    bytes: int | None = None
+
+
+@dataclass(frozen=True)
 class Entry:
     """A row of the zoo: an architecture alone, or with weights (`architecture.tag`).
 
@@ -34,7 +52,8 @@ class Entry:
         overrides: Fields of the variant that these weights need.
         heads: Heads that come with the weights, by name: `classes`, `activation` and the file of the `labels`.
         dataset: What it was trained on.
-        license: Licence of the weights.
+        license: Licence of the weights, as published.
+        source: The published checkpoint, or `None` for an architecture alone and for weights that ship with kerasfast.
         card: What the script that published the weights wrote: `file`, `sha256`, `parameters`, `origin` (the
             command that made them), `metrics` with their protocol, `versions`. Empty for random weights.
     """
@@ -45,6 +64,7 @@ class Entry:
     heads: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     dataset: str = ""
     license: str = ""
+    source: Source | None = None
     card: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -78,6 +98,8 @@ def index() -> Mapping[str, Entry]:
     with (zoo_dir() / "index.toml").open("rb") as file:
         rows = tomllib.load(file)["model"]
     for row in rows:
+        if "source" in row:
+            row["source"] = Source(**row["source"])
         if "card" in row:
             row["card"] = json.loads((zoo_dir() / row["card"]).read_text("utf-8"))
     return {row["name"]: Entry(**row) for row in rows}
