@@ -14,7 +14,19 @@ PACKAGE = ROOT / "kerasfast"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # Data flows one way: a layer imports itself and what stands before it.
-LAYERS = ("_data_folders", "data", "models", "checkpoints", "weights", "registry", "train", "serving", "explain", "cli")
+LAYERS = (
+    "_data_folders",
+    "data",
+    "models",
+    "checkpoints",
+    "weights",
+    "registry",
+    "verify",
+    "train",
+    "serving",
+    "explain",
+    "cli",
+)
 
 # Module -> the only ones that may import it, as file names or folders.
 IMPORTERS = {
@@ -44,7 +56,7 @@ IMPORTERS = {
         "explain/",
         "cli/",
     ),
-    "keras": ("models/", "weights.py", "train/", "serving/", "explain/", "cli/"),
+    "keras": ("models/", "weights.py", "verify/", "train/", "serving/", "explain/", "cli/"),
 }
 
 # Modules whose test has another name than tests/test_<package>_<module>.py: parts that are tested through the module
