@@ -54,17 +54,16 @@ def check_file(name: str, path: str | Path, *, logits: int = 5) -> FileCheck:
     """
     path = Path(path)
     row = published_entry(name)
+    source = row.source if row else None
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {path}. Give the path of the published checkpoint.")
     digest = _sha256(path)
-    if row:
-        _check_published(row.source, path, digest)
+    if source:
+        _check_published(source, path, digest)
     weights = read_weights(path)
     family = getattr(weights, "family", "kerasfast")
-    if row and family != row.source.family:
-        raise ValueError(
-            f"{path} holds names of {family}, where {name} is published with those of {row.source.family}."
-        )
+    if source and family != source.family:
+        raise ValueError(f"{path} holds names of {family}, where {name} is published with those of {source.family}.")
     if family == "kerasfast":
         raise ValueError(f"{path} was saved by kerasfast. Give a checkpoint as its library publishes it.")
     classes = shapes_of(weights).get("head/action/bias", (0,))[0]
@@ -79,7 +78,7 @@ def check_file(name: str, path: str | Path, *, logits: int = 5) -> FileCheck:
     if broken:
         raise ValueError(f"{path} gives values that are not finite at {', '.join(broken)}. Do not use it.")
     first = activations[f"{next(iter(model.heads))}_logits"][0, :logits].tolist()
-    published = row.source.sha256 if row else ""
+    published = source.sha256 if source else ""
     return FileCheck(path, digest, published, family, len(report.loaded), classes, tuple(first))
 
 
