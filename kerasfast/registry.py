@@ -4,114 +4,59 @@ from __future__ import annotations
 
 import fnmatch
 import hashlib
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-try:
-    import tomllib
-except ModuleNotFoundError:  # Python 3.10
-    import tomli as tomllib  # type: ignore[no-redef]
-
 from kerasfast._data_folders import zoo_dir
-from kerasfast.models.variants import Variant, nearest, override, variant
+from kerasfast.models.variants import nearest, override
+from kerasfast.zoo_index import TASKS, read_index
+from kerasfast.zoo_index import Entry as Entry
+from kerasfast.zoo_index import Source as Source
 
 if TYPE_CHECKING:  # listing the zoo needs no Keras
     from kerasfast.models.classifier import VideoClassifier
     from kerasfast.models.heads import Head
 
 
-@dataclass(frozen=True)
-class Source:
-    """A published checkpoint of another library, which is fetched and ported when it is first asked for.
-
-    Attributes:
-        url: Where it is published.
-        family: Library whose names and conventions it follows: `pytorchvideo`, `pyslowfast`, `caffe2` or `mmaction2`.
-        sha256: What is published of the file's SHA-256, in hex from its start (MMAction2: 8 digits); empty where
-            nothing is.
-        bytes: Size of the file where it is published, else `None`.
-    """
-
-    url: str
-    family: str
-    sha256: str = ""
-    bytes: int | None = None
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A row of the zoo: an architecture alone, or with weights (`architecture.tag`).
-
-    Attributes:
-        name: `slowfast_nano`, or with a weights tag `slowfast_nano.miniature`.
-        summary: What it is, in one line.
-        overrides: Fields of the variant that these weights need.
-        heads: Heads that come with the weights, by name: `classes`, `activation` and the file of the `labels`.
-        dataset: What it was trained on.
-        license: Licence of the weights, as published.
-        source: The published checkpoint, or `None` for an architecture alone and for weights that ship with kerasfast.
-        card: What the script that published the weights wrote: `file`, `sha256`, `parameters`, `origin` (the
-            command that made them), `metrics` with their protocol, `versions`. Empty for random weights.
-    """
-
-    name: str
-    summary: str
-    overrides: Mapping[str, Any] = field(default_factory=dict)
-    heads: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    dataset: str = ""
-    license: str = ""
-    source: Source | None = None
-    card: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def architecture(self) -> str:
-        """The part of the name that says which network it is."""
-        return self.name.partition(".")[0]
-
-    @property
-    def variant(self) -> Variant:
-        """The row of the table, with the overrides of these weights."""
-        return variant(self.architecture, **self.overrides)
-
-    def head_rows(self) -> dict[str, Head] | None:
-        """The heads with their class names, or `None` for an architecture alone."""
-        from kerasfast.models.heads import Head
-
-        if not self.heads:
-            return None
-        rows = {}
-        for name, values in self.heads.items():
-            labels = None
-            if "labels" in values:
-                labels = tuple((zoo_dir() / values["labels"]).read_text("utf-8").splitlines())
-            rows[name] = Head(values["classes"], values.get("activation", "sigmoid"), labels)
-        return rows
-
-
 @cache
 def index() -> Mapping[str, Entry]:
     """Every entry of the zoo by name, in the order of `index.toml`."""
-    with (zoo_dir() / "index.toml").open("rb") as file:
-        rows = tomllib.load(file)["model"]
-    for row in rows:
-        if "source" in row:
-            row["source"] = Source(**row["source"])
-        if "card" in row:
-            row["card"] = json.loads((zoo_dir() / row["card"]).read_text("utf-8"))
-    return {row["name"]: Entry(**row) for row in rows}
+    return read_index(zoo_dir())
 
 
-def list_models(pattern: str = "*") -> list[str]:
-    """Names of the zoo that match a shell pattern, in the order of the index.
+def list_models(pattern: str = "*", *, task: str | None = None, dataset: str | None = None) -> list[str]:
+    """Names of the zoo, in the order of the index.
+
+    Args:
+        pattern: Shell pattern that a name must match.
+        task: `single_label` (softmax: one class a video) or `multi_label` (sigmoid: any number of them); by default
+            all, architectures without weights too.
+        dataset: Dataset that the weights were trained on, such as `Kinetics-400`, in any case of letters.
+
+    Raises:
+        ValueError: There is no such task, or the zoo has no weights of such a dataset.
 
     >>> list_models("*nano.*")
     ['slowfast_nano.miniature']
     """
-    return [name for name in index() if fnmatch.fnmatchcase(name, pattern)]
+    rows = index()
+    if task is not None and task not in TASKS:
+        raise ValueError(f"task must be one of {', '.join(TASKS)}. Received: {task!r}.")
+    known = {row.dataset.casefold(): row.dataset for row in rows.values() if row.dataset}
+    if dataset is not None and dataset.casefold() not in known:
+        raise ValueError(
+            f"dataset must be one of {', '.join(known.values())}. Received: {dataset!r}."
+            f"{nearest(dataset.casefold(), known)}"
+        )
+    return [
+        name
+        for name, row in rows.items()
+        if fnmatch.fnmatchcase(name, pattern)
+        and (task is None or row.task == task)
+        and (dataset is None or row.dataset.casefold() == dataset.casefold())
+    ]
 
 
 def entry(name: str) -> Entry:

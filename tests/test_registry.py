@@ -79,11 +79,10 @@ def test_index_has_a_row_for_every_architecture():
         assert entry(name).head_rows() is None and not entry(name).card
 
 
-def test_rows_with_weights_are_whole():
-    """Every such row has an architecture of the table, labels for its heads, and a file that its card describes."""
-    for name in (name for name in index() if "." in name):
+def test_weights_of_the_package_are_whole():
+    """Every such row has labels for its heads, and a file that its card describes."""
+    for name in (name for name, row in index().items() if row.card):
         row = entry(name)
-        assert row.architecture in VARIANTS and row.summary and row.dataset and row.license, name
         for head in row.head_rows().values():
             assert head.labels is not None and len(set(head.labels)) == head.classes
         path = registry.zoo_dir() / row.card["file"]
@@ -105,6 +104,31 @@ def test_summaries_differ():
 
 
 # --- names -----------------------------------------------------------------------------------------------------------
+
+
+def test_list_models_by_task_and_dataset():
+    both = [name for name, row in index().items() if row.has_weights]
+    single, multi = list_models(task="single_label"), list_models(task="multi_label")
+    assert "slowfast_r50_8x8.k400" in single and "slowfast_nano.miniature" in multi
+    assert sorted(single + multi) == sorted(both)
+    assert list_models(dataset="miniature charades") == ["slowfast_nano.miniature"]
+    charades = list_models(dataset="CHARADES")
+    assert charades == list_models(dataset="Charades", task="multi_label") and "slowfast_r50_16x8.charades_psf" in charades
+    assert list_models("slowfast*", dataset="Charades") == [n for n in charades if n.startswith("slowfast")]
+    assert list_models("slow_nano*", task="multi_label") == list_models(dataset="Charades", task="single_label") == []
+
+
+@pytest.mark.parametrize(
+    ("filters", "message"),
+    [
+        ({"task": "detection"}, "task must be one of single_label, multi_label. Received: 'detection'"),
+        ({"dataset": "charade"}, "one of miniature Charades, Kinetics-400.*Received: 'charade'. Did you mean 'charades'"),
+        ({"dataset": ""}, "dataset must be one of miniature Charades, .*Received: ''"),
+    ],
+)
+def test_unknown_filters_are_refused(filters, message):
+    with pytest.raises(ValueError, match=message):
+        list_models(**filters)
 
 
 def test_list_models():
