@@ -40,6 +40,8 @@ def list_models(pattern: str = "*", *, task: str | None = None, dataset: str | N
 
     >>> list_models("*nano.*")
     ['slowfast_nano.miniature']
+    >>> list_models("slow_r50*", dataset="charades")
+    ['slow_r50_8x8.charades']
     """
     rows = index()
     if task is not None and task not in TASKS:

@@ -14,7 +14,10 @@ PACKAGE = ROOT / "kerasfast"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # Data flows one way: a layer imports itself and what stands before it.
-LAYERS = ("_data_folders", "data", "models", "checkpoints", "weights", "registry", "train", "serving", "explain", "cli")
+LAYERS = (
+    *("_data_folders", "data", "models", "decoding", "checkpoints", "weights", "zoo_index", "registry"),
+    *("train", "serving", "explain", "cli"),
+)
 
 # Module -> the only ones that may import it, as file names or folders.
 IMPORTERS = {
