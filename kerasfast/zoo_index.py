@@ -200,8 +200,8 @@ def read_index(folder: Path) -> dict[str, Entry]:
 def _entry(row: Mapping[str, Any], common: Mapping[str, Mapping[str, Any]], folder: Path, where: str) -> Entry:
     _check_keys(row, [field.name for field in dataclasses.fields(Entry) if field.name != "folder"], where)
     source = _make(Source, row["source"], where) if "source" in row else None
-    family = common["family"].get(source and source.family, _Family())
-    dataset = common["dataset"].get(row.get("dataset"), _Dataset())
+    family = common["family"].get(source.family, _Family()) if source else _Family()
+    dataset = common["dataset"].get(row.get("dataset", ""), _Dataset())
     values = {
         "license": family.license,
         "page": family.page,
@@ -226,12 +226,14 @@ def _entry(row: Mapping[str, Any], common: Mapping[str, Mapping[str, Any]], fold
 
 def _variant(architecture: str, overrides: Mapping[str, Any]) -> Variant:
     """A row of the table with fields as TOML has them: lists for tuples, and for the clip the fields that differ."""
-    fields = {key: tuple(value) if isinstance(value, list) else value for key, value in overrides.items()}
-    if "clip" in fields:
-        clip = variant(architecture).clip
-        _check_keys(fields["clip"], [field.name for field in dataclasses.fields(clip)], "overrides.clip")
-        fields["clip"] = dataclasses.replace(clip, **fields["clip"])
-    return override(variant(architecture), **fields)
+    row = variant(architecture)
+    fields: dict[str, Any] = {}
+    for key, value in overrides.items():
+        if key == "clip":
+            _check_keys(value, [field.name for field in dataclasses.fields(row.clip)], "overrides.clip")
+            value = dataclasses.replace(row.clip, **value)
+        fields[key] = tuple(value) if isinstance(value, list) else value
+    return override(row, **fields)
 
 
 def _make(kind: Any, table: Mapping[str, Any], where: str) -> Any:
