@@ -16,7 +16,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # Data flows one way: a layer imports itself and what stands before it.
 LAYERS = (
     *("_data_folders", "data", "models", "decoding", "checkpoints", "weights", "zoo_index", "registry"),
-    *("train", "serving", "explain", "cli"),
+    *("verify", "train", "serving", "explain", "cli"),
 )
 
 # Module -> the only ones that may import it, as file names or folders.
@@ -47,7 +47,7 @@ IMPORTERS = {
         "explain/",
         "cli/",
     ),
-    "keras": ("models/", "weights.py", "train/", "serving/", "explain/", "cli/"),
+    "keras": ("models/", "weights.py", "verify/", "train/", "serving/", "explain/", "cli/"),
 }
 
 # Modules whose test has another name than tests/test_<package>_<module>.py: parts that are tested through the module
