@@ -11,6 +11,9 @@ import numpy as np
 from kerasfast.checkpoints.errors import DISTRUST, Malformed, naming, quoted
 from kerasfast.checkpoints.names import HEAD, MMACTION2, canonical_names
 
+# Matrices of ours, of which some families make 1x1x1 convolutions: the second is X3D's layer before its head.
+_DENSE = (HEAD, "head/lin5")
+
 
 class CanonicalWeights(Mapping[str, np.ndarray]):
     """Weights by canonical name, turned to the layouts of Keras when they are read.
@@ -113,17 +116,18 @@ def to_canonical(arrays: Mapping[str, np.ndarray]) -> CanonicalWeights:
 
 
 def _axes(name: str) -> int:
-    """Axes of a weight, the same in torch and Keras."""
+    """Axes of a weight in Keras, and in torch but for axes of 1 at the end."""
     module, _, leaf = name.rpartition("/")
     if leaf != "kernel":
         return 1
-    return 2 if module == HEAD else 5
+    return 2 if module in _DENSE else 5
 
 
 def _padded(name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
     """A torch shape with as many axes as the weight has here.
 
-    caffe2 writes 1x1x1 convolutions as matrices, MMAction2 one of X3D; a split batch norm has axes of 1 at its end.
+    caffe2 writes 1x1x1 convolutions as matrices, X3D of PyTorchVideo and PySlowFast a matrix as such a convolution; a
+    split batch norm has axes of 1 at its end.
     """
     axes = _axes(name)
     while len(shape) > axes and shape[-1] == 1:
