@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import fnmatch
+import functools
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -89,6 +90,9 @@ def load(
 ) -> VideoClassifier:
     """A model of the zoo, with its weights.
 
+    Weights that another library published are fetched and ported when they are first asked for, and come from the
+    cache afterwards.
+
     Args:
         name: `architecture.weights`, such as `slowfast_nano.miniature`; the architecture alone has random weights.
         heads: Heads by name, an int meaning that many sigmoid classes; by default those of the weights.
@@ -108,18 +112,22 @@ def load(
     Raises:
         ValueError: An unknown name (the nearest is suggested), or weights that do not fit.
         FileNotFoundError: The weights file is missing.
+        DownloadError: Published weights cannot be fetched; the message says how to load a local file.
+        CacheError: The cache folder (`KERASFAST_HOME`, by default `~/.cache/kerasfast`) cannot be written.
 
     >>> model = load("slowfast_nano.miniature")
     >>> sorted(model.heads)
     ['action', 'object', 'verb']
     """
     from kerasfast.models.classifier import build
-    from kerasfast.weights import assign, read_weights
+    from kerasfast.weights import build_filled, read_weights
 
     row = entry(name)
+    network = override(row.variant, **variant_overrides)
     source, path, source_heads = _source(row, weights)
-    model = build(
-        override(row.variant, **variant_overrides),
+    make = functools.partial(
+        build,
+        network,
         heads=source_heads if heads is None else heads,
         embedding=embedding,
         dropout=dropout,
@@ -127,10 +135,12 @@ def load(
         dtype=dtype,
         features_only=features_only,
     )
-    model.load_report = None
-    if path is not None:
+    if path is None:
+        model, report = make(), None
+    else:
         new_heads = heads is not None or features_only
-        model.load_report = assign(model, read_weights(path), source=source, new_heads=new_heads)
+        model, report = build_filled(make, read_weights(path), source=source, new_heads=new_heads)
+    model.load_report = report
     return model
 
 
@@ -139,16 +149,16 @@ def _source(row: Entry, weights: str | Path | bool | None) -> tuple[str, Path | 
     if weights is True:
         raise ValueError("weights must be None, False, a name of the zoo or a path. Received: True.")
     if weights is None or weights is False:
-        path = _checked_file(row) if weights is None and row.card else None
+        path = _weights_file(row) if weights is None and row.has_weights else None
         return row.name, path, row.head_rows()
     if str(weights) in index():
         other = entry(str(weights))
-        if not other.card:
+        if not other.has_weights:
             raise ValueError(
                 f"weights={other.name!r} is an architecture without weights. "
-                f"Names with weights: {', '.join(n for n, e in index().items() if e.card)}."
+                f"Names with weights: {', '.join(n for n, e in index().items() if e.has_weights)}."
             )
-        return other.name, _checked_file(other), other.head_rows() or row.head_rows()
+        return other.name, _weights_file(other), other.head_rows() or row.head_rows()
     path = Path(weights)
     # `slowfast_nano.miniatur` is a misspelt name, not a file of type .miniatur.
     if not path.exists() and path.suffix != ".h5":
@@ -158,7 +168,19 @@ def _source(row: Entry, weights: str | Path | bool | None) -> tuple[str, Path | 
     return str(path), path, row.head_rows()
 
 
-def _checked_file(row: Entry) -> Path:
+def published_network(row: Entry) -> Callable[[], VideoClassifier]:
+    """Builds the network that the published weights of an entry fill completely."""
+    from kerasfast.models.classifier import build
+
+    return functools.partial(build, row.variant, heads=row.head_rows(), dtype="float32")
+
+
+def _weights_file(row: Entry) -> Path:
+    """The weights of an entry: from the cache, fetched if need be, or those that come with the package."""
+    if row.source is not None:
+        from kerasfast.cache import fetched
+
+        return fetched(row.name, row.source, published_network(row))
     path = zoo_dir() / row.card["file"]
     if not path.is_file():
         raise FileNotFoundError(f"The weights of {row.name} are missing: {path}. Install kerasfast again.")
