@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kerasfast._data_folders import zoo_dir
-from kerasfast.models.variants import nearest, override
+from kerasfast.models.variants import Variant, nearest, override, variant
 from kerasfast.zoo_index import TASKS, read_index
 from kerasfast.zoo_index import Entry as Entry
 from kerasfast.zoo_index import Source as Source
@@ -19,6 +19,9 @@ from kerasfast.zoo_index import Source as Source
 if TYPE_CHECKING:  # listing the zoo needs no Keras
     from kerasfast.models.classifier import VideoClassifier
     from kerasfast.models.heads import Head
+
+# Fields of a network that weights were trained with and that their shapes do not tell.
+_OF_WEIGHTS = ("pixel_mean", "pixel_std", "slow_frames", "lateral_norm", "first_shortcut_norm")
 
 
 @cache
@@ -96,9 +99,10 @@ def load(
     Args:
         name: `architecture.weights`, such as `slowfast_nano.miniature`; the architecture alone has random weights.
         heads: Heads by name, an int meaning that many sigmoid classes; by default those of the weights.
-            A head that the weights lack starts random.
-        weights: `None` takes those of the name, `False` random ones; else a name of the zoo or the path of a
-            `.weights.h5` file or of a PyTorch checkpoint (PyTorchVideo, PySlowFast, caffe2, MMAction2).
+            A head that the weights lack starts random, and pools and averages as the architecture alone does.
+        weights: `None` takes those of the name, `False` random ones; else a name of the zoo, whose normalisation and
+            quirks come along, or the path of a `.weights.h5` file or of a PyTorch checkpoint (PyTorchVideo,
+            PySlowFast, caffe2, MMAction2).
         embedding: Width of a layer between pooling and heads, or `None`.
         dropout: Rate of dropout on the pooled features.
         bn: Batch-norm policy: `replica`, `sync` or `frozen`.
@@ -123,11 +127,10 @@ def load(
     from kerasfast.weights import build_filled, read_weights
 
     row = entry(name)
-    network = override(row.variant, **variant_overrides)
     source, path, source_heads = _source(row, weights)
     make = functools.partial(
         build,
-        network,
+        override(_network(row, weights, heads), **variant_overrides),
         heads=source_heads if heads is None else heads,
         embedding=embedding,
         dropout=dropout,
@@ -142,6 +145,26 @@ def load(
         model, report = build_filled(make, read_weights(path), source=source, new_heads=new_heads)
     model.load_report = report
     return model
+
+
+def _network(row: Entry, weights: str | Path | bool | None, heads: Mapping[str, int | Head] | None) -> Variant:
+    """The row of the table as the weights need it: in the form of their library, its head only for its own classes."""
+    from kerasfast.models.heads import as_heads
+
+    origin = index().get(str(weights), row)
+    network = override(row.variant, **{name: getattr(origin.variant, name) for name in _OF_WEIGHTS})
+    if heads is None:
+        return network
+    published = origin.head_rows() or {}
+    wanted = as_heads(heads)
+    if all(name in published and _alike(head, published[name]) for name, head in wanted.items()):
+        return network
+    plain = variant(row.architecture)
+    return override(network, head_pool=plain.head_pool, head_average=plain.head_average)
+
+
+def _alike(head: Head, other: Head) -> bool:
+    return (head.classes, head.activation) == (other.classes, other.activation)
 
 
 def _source(row: Entry, weights: str | Path | bool | None) -> tuple[str, Path | None, dict[str, Head] | None]:

@@ -212,6 +212,31 @@ def test_weights_by_name_bring_their_heads(zoo):
     assert list(model.heads) == ["verb", "action"] and model.load_report.new == ()
 
 
+def test_new_heads_average_as_the_architecture_does():
+    row = entry("slow_r50_4x16.k400_mm")
+    published = {"action": Head(400, "softmax")}
+    for heads in (None, published):
+        assert registry._network(row, None, heads).head_pool == "global"
+    for heads in ({"action": 157}, {"verb": 3}, {"action": Head(400)}, {**published, "verb": 3}):
+        network = registry._network(row, None, heads)
+        assert (network.head_pool, network.head_average) == ("window", "probabilities")
+        assert network.pixel_mean == row.variant.pixel_mean
+    model = load("slow_nano", heads={"verb": 3}, head_pool="global")
+    assert model.variant.head_pool == "global"  # what the caller says stands
+
+
+def test_weights_of_another_entry_bring_what_their_shapes_do_not_tell(zoo, zoo_files):
+    text = (zoo_files / "index.toml").read_text()
+    statistics = "pixel_mean = [1.0, 2.0, 3.0], pixel_std = [4.0, 5.0, 6.0], "
+    try:
+        (zoo_files / "index.toml").write_text(text.replace("overrides = {", f"overrides = {{{statistics}"))
+        model = load("slow_nano", weights="slow_nano.tiny")
+        assert model.variant.pixel_mean == (1.0, 2.0, 3.0) and model.variant.pixel_std == (4.0, 5.0, 6.0)
+        assert load("slow_nano").variant.pixel_mean == variant("slow_nano").pixel_mean
+    finally:
+        (zoo_files / "index.toml").write_text(text)
+
+
 def test_features_of_weights_with_heads(zoo, trained):
     model = load("slow_nano.tiny", features_only=True)
     assert {name.rpartition("/")[0] for name in model.load_report.skipped} == {"head/verb", "head/action"}
