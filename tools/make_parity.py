@@ -47,15 +47,13 @@ def certificate(case: Case, found: Comparison) -> Certificate:
     )
 
 
-def write(found: Certificate) -> Path:
-    path = parity_dir() / f"{found.name}.json"
-    path.parent.mkdir(exist_ok=True)
+def write_json(found: Certificate, path: Path) -> None:
     row = dataclasses.asdict(found)
     for sample in row["activations"].values():
         sample |= {key: _digits(sample[key], 9) for key in ("mean", "largest")}
         sample["values"] = [_digits(value, 9) for value in sample["values"]]
+    path.parent.mkdir(exist_ok=True)
     path.write_text(_json(row, levels=2) + "\n", "utf-8")
-    return path
 
 
 def _digits(value: float, digits: int) -> float:
@@ -86,7 +84,7 @@ def main() -> None:
             found = compare(case, Path(folder))
         if not max(found.largest.values()) <= TOLERANCE or not found.containers_agree:
             raise SystemExit(f"{name} differs from the reference: {found.differences}")
-        write(certificate(case, found))
+        write_json(certificate(case, found), parity_dir() / f"{name}.json")
         print(found.line(name), flush=True)
 
 

@@ -40,7 +40,7 @@ def load_model(name_or_run: str | Path) -> VideoClassifier:
             raise FileNotFoundError(f"{folder} is no folder. Give the folder of a run, or a name of the zoo.")
         model = load(str(name_or_run))
         if model.load_report is None:
-            trained = [name for name in list_models() if entry(name).card]
+            trained = [name for name in list_models() if entry(name).has_weights]
             raise ValueError(
                 f"A model with trained weights is needed. Received: {name_or_run!r}, an architecture without. Give the "
                 f"folder of a run, or one of {', '.join(trained)}."

@@ -89,12 +89,22 @@ def check_graph(name: str, form: str | None = None) -> tuple[Certificate, tuple[
         ValueError: There is no certificate, or the network has other weights than certified.
     """
     found = find_certificate(name, form)
+    return found, compare_stages(found, seeded_model(found))
+
+
+def seeded_model(found: Certificate) -> VideoClassifier:
+    """The certified network with seeded weights."""
     model = build(found.variant, heads=KINETICS400)
     arrays = seeded_weights({key: tuple(w.shape) for key, w in canonical_weights(model).items()}, found.seed)
     assign(model, arrays, source="seeded weights", new_heads=False)
+    return model
+
+
+def compare_stages(found: Certificate, model: VideoClassifier) -> tuple[Stage, ...]:
+    """Every stage of a network on the tiny clip against the activations of a certificate."""
     activations = run(model, tiny_clip(model.clip.frames))
     stages = []
     for stage, expected in found.activations.items():
         certified = max(differences[stage] for differences in found.differences.values())
         stages.append(Stage(stage, certified, expected.difference(Sample.of(activations[stage]))))
-    return found, tuple(stages)
+    return tuple(stages)

@@ -11,6 +11,7 @@ import torch
 from kerasfast.models.classifier import build
 from kerasfast.models.heads import KINETICS400
 from kerasfast.models.variants import variant
+from kerasfast.verify.certificates import Sample, find_certificate
 from kerasfast.verify.graph import TOLERANCE, run, seeded_weights
 from kerasfast.weights import assign, canonical_weights
 from parity import reference
@@ -41,6 +42,12 @@ def test_every_stage(case, tmp_path, capsys):
     ours, theirs = zip(found.parameters, found.moving_values, strict=True)
     assert ours == theirs
     assert case.parameters in (None, ours[0]) and case.moving_values in (None, ours[1])
+    # What zoo/parity says is what the reference computes.
+    certificate = find_certificate(case.architecture, case.form)
+    assert (certificate.parameters, certificate.moving_values) == theirs
+    assert set(certificate.activations) == set(found.tiny)
+    for stage, sample in certificate.activations.items():
+        assert sample.difference(Sample.of(found.tiny[stage])) <= TOLERANCE / 10, stage
 
 
 def pair(row):
