@@ -127,10 +127,11 @@ def load(
     from kerasfast.weights import build_filled, read_weights
 
     row = entry(name)
+    network = override(_network(row, weights, heads), **variant_overrides)
     source, path, source_heads = _source(row, weights)
     make = functools.partial(
         build,
-        override(_network(row, weights, heads), **variant_overrides),
+        network,
         heads=source_heads if heads is None else heads,
         embedding=embedding,
         dropout=dropout,
@@ -177,9 +178,10 @@ def _source(row: Entry, weights: str | Path | bool | None) -> tuple[str, Path | 
     if str(weights) in index():
         other = entry(str(weights))
         if not other.has_weights:
+            tagged = [name for name, row in index().items() if row.has_weights and row.architecture == other.name]
             raise ValueError(
                 f"weights={other.name!r} is an architecture without weights. "
-                f"Names with weights: {', '.join(n for n, e in index().items() if e.has_weights)}."
+                f"Names with weights of it: {', '.join(tagged) or 'none'}."
             )
         return other.name, _weights_file(other), other.head_rows() or row.head_rows()
     path = Path(weights)

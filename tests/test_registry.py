@@ -272,7 +272,7 @@ def test_weights_of_another_architecture_are_refused(zoo):
     ("weights", "message"),
     [
         (True, "None, False, a name of the zoo or a path. Received: True"),
-        ("slow_nano", "'slow_nano' is an architecture without weights. Names with weights: slow_nano.tiny"),
+        ("slow_nano", "'slow_nano' is an architecture without weights. Names with weights of it: slow_nano.tiny"),
         ("slow_nano.tyny", "'slow_nano.tyny' is neither a name of the zoo nor a file. Did you mean 'slow_nano.tiny'"),
         ("weights", "'weights' is neither a name of the zoo nor a file"),
     ],
