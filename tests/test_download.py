@@ -200,11 +200,15 @@ def test_a_part_of_another_address(server, file):
     assert file.read_bytes() == OTHER and server.ranges() == [None]
 
 
-@pytest.mark.parametrize("state", [b"", b"{", b"[]", b'{"url": 1}', b"\xff", None])
+WRONG_STATES = [None, b"", b"{", b"[]", b'{"url": 1}', b"\xff", b'{"url": "URL", "validator": 1, "total": 300000}']
+WRONG_STATES += [b'{"url": "URL", "validator": "\\"one\\"", "total": "many"}']
+
+
+@pytest.mark.parametrize("state", WRONG_STATES)
 def test_a_part_of_unknown_origin(server, file, state):
     start_interrupted(server, file)
     path = file.with_name("weights.part.json")
-    path.unlink() if state is None else path.write_bytes(state)
+    path.unlink() if state is None else path.write_bytes(state.replace(b"URL", server.url(PATH).encode()))
     download(server.url(PATH), file)
     assert file.read_bytes() == CONTENT and server.ranges() == [None]
 
