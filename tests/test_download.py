@@ -57,6 +57,7 @@ def test_a_file(server, file):
     assert file.read_bytes() == CONTENT and left_in(file) == ["weights"]
     ((path, headers),) = server.requests
     assert path == PATH and headers["User-Agent"].startswith("kerasfast/") and "Range" not in headers
+    assert headers["Accept-Encoding"] == "identity"  # a compressed transfer could not be resumed
 
 
 def test_a_file_on_disk(tmp_path, file):
