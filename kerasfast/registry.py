@@ -5,114 +5,64 @@ from __future__ import annotations
 import fnmatch
 import functools
 import hashlib
-import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-try:
-    import tomllib
-except ModuleNotFoundError:  # Python 3.10
-    import tomli as tomllib  # type: ignore[no-redef]
-
 from kerasfast._data_folders import zoo_dir
 from kerasfast.models.variants import Variant, nearest, override, variant
+from kerasfast.zoo_index import TASKS, read_index
+from kerasfast.zoo_index import Entry as Entry
+from kerasfast.zoo_index import Source as Source
 
 if TYPE_CHECKING:  # listing the zoo needs no Keras
     from kerasfast.models.classifier import VideoClassifier
     from kerasfast.models.heads import Head
 
-
-@dataclass(frozen=True)
-class Source:
-    """A published checkpoint of another library, which is fetched and ported when it is first asked for.
-
-    Attributes:
-        url: Where it is published.
-        family: Library whose names and conventions it follows: `pytorchvideo`, `pyslowfast`, `caffe2` or `mmaction2`.
-        sha256: What is published of the file's SHA-256, in hex from its start (MMAction2: 8 digits); empty where
-            nothing is.
-        bytes: Size of the file where it is published, else `None`.
-    """
-
-    url: str
-    family: str
-    sha256: str = ""
-    bytes: int | None = None
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A row of the zoo: an architecture alone, or with weights (`architecture.tag`).
-
-    Attributes:
-        name: `slowfast_nano`, or with a weights tag `slowfast_nano.miniature`.
-        summary: What it is, in one line.
-        overrides: Fields of the variant that these weights need.
-        heads: Heads that come with the weights, by name: `classes`, `activation` and the file of the `labels`.
-        dataset: What it was trained on.
-        license: Licence of the weights, as published.
-        source: The published checkpoint, or `None` for an architecture alone and for weights that ship with kerasfast.
-        card: What the script that published the weights wrote: `file`, `sha256`, `parameters`, `origin` (the
-            command that made them), `metrics` with their protocol, `versions`. Empty for random weights.
-    """
-
-    name: str
-    summary: str
-    overrides: Mapping[str, Any] = field(default_factory=dict)
-    heads: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    dataset: str = ""
-    license: str = ""
-    source: Source | None = None
-    card: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def architecture(self) -> str:
-        """The part of the name that says which network it is."""
-        return self.name.partition(".")[0]
-
-    @property
-    def variant(self) -> Variant:
-        """The row of the table, with the overrides of these weights."""
-        return variant(self.architecture, **self.overrides)
-
-    def head_rows(self) -> dict[str, Head] | None:
-        """The heads with their class names, or `None` for an architecture alone."""
-        from kerasfast.models.heads import Head
-
-        if not self.heads:
-            return None
-        rows = {}
-        for name, values in self.heads.items():
-            labels = None
-            if "labels" in values:
-                labels = tuple((zoo_dir() / values["labels"]).read_text("utf-8").splitlines())
-            rows[name] = Head(values["classes"], values.get("activation", "sigmoid"), labels)
-        return rows
+# Fields of a network that weights were trained with and that their shapes do not tell.
+_OF_WEIGHTS = ("pixel_mean", "pixel_std", "slow_frames", "lateral_norm", "first_shortcut_norm")
 
 
 @cache
 def index() -> Mapping[str, Entry]:
     """Every entry of the zoo by name, in the order of `index.toml`."""
-    with (zoo_dir() / "index.toml").open("rb") as file:
-        rows = tomllib.load(file)["model"]
-    for row in rows:
-        if "source" in row:
-            row["source"] = Source(**row["source"])
-        if "card" in row:
-            row["card"] = json.loads((zoo_dir() / row["card"]).read_text("utf-8"))
-    return {row["name"]: Entry(**row) for row in rows}
+    return read_index(zoo_dir())
 
 
-def list_models(pattern: str = "*") -> list[str]:
-    """Names of the zoo that match a shell pattern, in the order of the index.
+def list_models(pattern: str = "*", *, task: str | None = None, dataset: str | None = None) -> list[str]:
+    """Names of the zoo, in the order of the index.
+
+    Args:
+        pattern: Shell pattern that a name must match.
+        task: `single_label` (softmax: one class a video) or `multi_label` (sigmoid: any number of them); by default
+            all, architectures without weights too.
+        dataset: Dataset that the weights were trained on, such as `Kinetics-400`, in any case of letters.
+
+    Raises:
+        ValueError: There is no such task, or the zoo has no weights of such a dataset.
 
     >>> list_models("*nano.*")
     ['slowfast_nano.miniature']
+    >>> list_models("slow_r50*", dataset="charades")
+    ['slow_r50_8x8.charades']
     """
-    return [name for name in index() if fnmatch.fnmatchcase(name, pattern)]
+    rows = index()
+    if task is not None and task not in TASKS:
+        raise ValueError(f"task must be one of {', '.join(TASKS)}. Received: {task!r}.")
+    known = {row.dataset.casefold(): row.dataset for row in rows.values() if row.dataset}
+    if dataset is not None and dataset.casefold() not in known:
+        raise ValueError(
+            f"dataset must be one of {', '.join(known.values())}. Received: {dataset!r}."
+            f"{nearest(dataset.casefold(), known)}"
+        )
+    return [
+        name
+        for name, row in rows.items()
+        if fnmatch.fnmatchcase(name, pattern)
+        and (task is None or row.task == task)
+        and (dataset is None or row.dataset.casefold() == dataset.casefold())
+    ]
 
 
 def entry(name: str) -> Entry:
@@ -150,9 +100,10 @@ def load(
     Args:
         name: `architecture.weights`, such as `slowfast_nano.miniature`; the architecture alone has random weights.
         heads: Heads by name, an int meaning that many sigmoid classes; by default those of the weights.
-            A head that the weights lack starts random.
-        weights: `None` takes those of the name, `False` random ones; else a name of the zoo or the path of a
-            `.weights.h5` file or of a PyTorch checkpoint (PyTorchVideo, PySlowFast, caffe2, MMAction2).
+            A head that the weights lack starts random, and pools and averages as the architecture alone does.
+        weights: `None` takes those of the name, `False` random ones; else a name of the zoo, whose normalisation and
+            quirks come along, or the path of a `.weights.h5` file or of a PyTorch checkpoint (PyTorchVideo,
+            PySlowFast, caffe2, MMAction2).
         embedding: Width of a layer between pooling and heads, or `None`.
         dropout: Rate of dropout on the pooled features.
         bn: Batch-norm policy: `replica`, `sync` or `frozen`.
@@ -177,7 +128,7 @@ def load(
     from kerasfast.weights import build_filled, read_weights
 
     row = entry(name)
-    network = override(row.variant, **variant_overrides)
+    network = override(_network(row, weights, heads), **variant_overrides)
     source, path, source_heads = _source(row, weights)
     make = functools.partial(
         build,
@@ -198,19 +149,40 @@ def load(
     return model
 
 
+def _network(row: Entry, weights: str | Path | bool | None, heads: Mapping[str, int | Head] | None) -> Variant:
+    """The row of the table as the weights need it: in the form of their library, its head only for its own classes."""
+    from kerasfast.models.heads import as_heads
+
+    origin = index().get(str(weights), row)
+    network = override(row.variant, **{name: getattr(origin.variant, name) for name in _OF_WEIGHTS})
+    if heads is None:
+        return network
+    published = origin.head_rows() or {}
+    wanted = as_heads(heads)
+    if all(name in published and _alike(head, published[name]) for name, head in wanted.items()):
+        return network
+    plain = variant(row.architecture)
+    return override(network, head_pool=plain.head_pool, head_average=plain.head_average)
+
+
+def _alike(head: Head, other: Head) -> bool:
+    return (head.classes, head.activation) == (other.classes, other.activation)
+
+
 def _source(row: Entry, weights: str | Path | bool | None) -> tuple[str, Path | None, dict[str, Head] | None]:
     """Title and path of the weights, and the heads that come with them."""
     if weights is True:
         raise ValueError("weights must be None, False, a name of the zoo or a path. Received: True.")
     if weights is None or weights is False:
-        path = _weights_file(row) if weights is None and has_weights(row) else None
+        path = _weights_file(row) if weights is None and row.has_weights else None
         return row.name, path, row.head_rows()
     if str(weights) in index():
         other = entry(str(weights))
-        if not has_weights(other):
+        if not other.has_weights:
+            tagged = [name for name, row in index().items() if row.has_weights and row.architecture == other.name]
             raise ValueError(
                 f"weights={other.name!r} is an architecture without weights. "
-                f"Names with weights: {', '.join(n for n, e in index().items() if has_weights(e))}."
+                f"Names with weights of it: {', '.join(tagged) or 'none'}."
             )
         return other.name, _weights_file(other), other.head_rows() or row.head_rows()
     path = Path(weights)
@@ -220,11 +192,6 @@ def _source(row: Entry, weights: str | Path | bool | None) -> tuple[str, Path | 
             f"weights={str(weights)!r} is neither a name of the zoo nor a file.{nearest(str(weights), index())}"
         )
     return str(path), path, row.head_rows()
-
-
-def has_weights(row: Entry) -> bool:
-    """Whether there are trained weights, in the package or to be fetched."""
-    return bool(row.card) or row.source is not None
 
 
 def published_network(row: Entry) -> Callable[[], VideoClassifier]:

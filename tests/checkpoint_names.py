@@ -83,15 +83,18 @@ def pyslowfast(name):
     path, stage, block, layer, leaf = _parts(name)
     leaf = LEAVES.get(leaf, leaf)
     if path == "head":
-        return f"head.projection.{leaf}"
+        inside = {"conv5": "conv_5", "bn5": "conv_5_bn", "lin5": "lin_5"}  # of X3D
+        return f"head.{inside.get(layer, 'projection')}.{leaf}"
     number = 1 if stage == "stem" else int(stage[3:])
     if path == "lateral":
         return f"s{number}_fuse.{'conv_f2s' if layer == 'conv' else 'bn'}.{leaf}"
     prefix = f"s{number}.pathway{('slow', 'fast').index(path)}"
     if stage == "stem":
-        return f"{prefix}_stem.{layer}.{leaf}"
+        return f"{prefix}_stem.{'conv' if layer == 'conv_t' else layer}.{leaf}"
     if block.startswith("nonlocal"):
         return f"{prefix}_{block}.{layer if layer == 'bn' else 'conv_' + layer}.{leaf}"
+    if layer.startswith("se_"):
+        return f"{prefix}_res{block[5:]}.branch2.se.{layer[3:]}.{leaf}"
     kind, letter = layer.split("_")
     branch = "branch1" if letter == "short" else f"branch2.{letter}"
     return f"{prefix}_res{block[5:]}.{branch}{'_bn' if kind == 'bn' else ''}.{leaf}"
@@ -116,21 +119,25 @@ def caffe2(name, *, depths=R50):
     return f"{t}{stage}_{block[5:]}_{branch}{'_bn' if kind == 'bn' else ''}_{leaf}"
 
 
-def mmaction2(name, *, single=False):
+def mmaction2(name, *, single=False, x3d=False):
     path, stage, block, layer, leaf = _parts(name)
     leaf = LEAVES.get(leaf, leaf)
     if path == "head":
-        return f"cls_head.fc_cls.{leaf}"
+        inside = {"conv5": "backbone.conv5.conv", "bn5": "backbone.conv5.bn", "lin5": "cls_head.fc1"}  # of X3D
+        return f"{inside.get(layer, 'cls_head.fc2' if x3d else 'cls_head.fc_cls')}.{leaf}"
     if path == "lateral":
         target = "conv1" if stage == "stem" else f"layer{int(stage[3:]) - 1}"
         return f"backbone.slow_path.{target}_lateral.{layer}.{leaf}"
     prefix = "backbone." if single else f"backbone.{path}_path."
     if stage == "stem":
-        return f"{prefix}conv1.{layer}.{leaf}"
+        inside = {"conv_xy": "conv1_s.conv", "conv_t": "conv1_t.conv", "bn": "conv1_t.bn"} if x3d else {}
+        return f"{prefix}{inside.get(layer, f'conv1.{layer}')}.{leaf}"
     prefix += f"layer{int(stage[3:]) - 1}.{block.removeprefix('block').removeprefix('nonlocal')}"
     if block.startswith("nonlocal"):
         inside = {"theta": "theta.conv", "phi": "phi.0.conv", "g": "g.0.conv", "out": "conv_out.conv"}
         return f"{prefix}.non_local_block.{inside.get(layer, 'conv_out.bn')}.{leaf}"
+    if layer.startswith("se_"):
+        return f"{prefix}.se_module.{layer[3:]}.{leaf}"
     kind, letter = layer.split("_")
     module = "downsample" if letter == "short" else f"conv{'abc'.index(letter) + 1}"
     return f"{prefix}.{module}.{kind}.{leaf}"

@@ -244,6 +244,17 @@ def test_mmaction2_nonlocal_blocks_get_a_bias_of_zero():
     np.testing.assert_array_equal(weights["slow/res3/nonlocal0/out/bias"], np.zeros(64, "f4"))
 
 
+@pytest.mark.parametrize("family", ["pytorchvideo", "pyslowfast", "mmaction2"])
+def test_dense_layer_of_x3d(family):
+    """A 1x1x1 convolution of PyTorchVideo and PySlowFast, a matrix of MMAction2."""
+    names = {canonical: key for key, canonical in LITERAL_X3D[family].items()}
+    values = np.arange(6, dtype="f4").reshape((2, 3) if family == "mmaction2" else (2, 3, 1, 1, 1))
+    stem = np.ones((2, 1, 5, 1, 1), "f4")
+    weights = to_canonical({names["slow/stem/conv_t/kernel"]: stem, names["head/lin5/kernel"]: values})
+    assert weights.shapes["head/lin5/kernel"] == (3, 2)
+    assert weights["head/lin5/kernel"].tolist() == [[0, 3], [1, 4], [2, 5]]
+
+
 def test_matrices_of_caffe2_and_split_batch_norms():
     arrays = {
         "conv1_w": np.ones((2, 3, 1, 7, 7), "f4"),

@@ -24,6 +24,7 @@ def test_the_commands_of_the_design_are_there():
         "list",
         "info",
         "port",
+        "verify",
         "predict",
         "records build",
         "records miniature",

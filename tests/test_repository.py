@@ -15,19 +15,8 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # Data flows one way: a layer imports itself and what stands before it.
 LAYERS = (
-    "_data_folders",
-    "data",
-    "models",
-    "checkpoints",
-    "weights",
-    "download",
-    "porting",
-    "cache",
-    "registry",
-    "train",
-    "serving",
-    "explain",
-    "cli",
+    *("_data_folders", "data", "models", "decoding", "checkpoints", "weights", "download", "porting", "cache"),
+    *("zoo_index", "registry", "verify", "train", "serving", "explain", "cli"),
 )
 
 # Module -> the only ones that may import it, as file names or folders.
@@ -59,7 +48,7 @@ IMPORTERS = {
         "explain/",
         "cli/",
     ),
-    "keras": ("models/", "weights.py", "porting.py", "cache.py", "train/", "serving/", "explain/", "cli/"),
+    "keras": ("models/", "weights.py", "porting.py", "cache.py", "verify/", "train/", "serving/", "explain/", "cli/"),
 }
 
 # Modules whose test has another name than tests/test_<package>_<module>.py: parts that are tested through the module

@@ -10,11 +10,9 @@ import torch
 from checkpoint_names import network
 
 from kerasfast.checkpoints import read, to_canonical
-from kerasfast.models.classifier import build
-from kerasfast.models.heads import Head
-from kerasfast.models.variants import VARIANTS, variant
-from kerasfast.weights import assign, canonical_weights
+from kerasfast.models.variants import variant
 from parity import reference
+from parity.torch_names import torch_name
 
 pytestmark = [
     pytest.mark.parity,
@@ -149,21 +147,12 @@ def test_names_and_layouts(name, tmp_path):
     assert len(weights) == sum(not key.endswith("num_batches_tracked") for key in state)
     if same:
         assert set(weights) == set(network())
-        assert {reference.torch_name(canonical, variant("slowfast_r50_8x8")) for canonical in weights} <= set(state)
+        assert {torch_name(canonical, variant("slowfast_r50_8x8")) for canonical in weights} <= set(state)
     elif name != "x3d":
         assert set(weights) == set(network(fast=0))
     for canonical, key in weights._keys.items():
         array = state[key].numpy()
+        if canonical == "head/lin5/kernel":
+            array = array[..., 0, 0, 0]
         axes = {5: (2, 3, 4, 1, 0), 2: (1, 0), 1: (0,)}[array.ndim]
         np.testing.assert_array_equal(weights[canonical], array.transpose(axes), err_msg=canonical)
-
-
-def test_a_file_fills_the_model(save):
-    variant = VARIANTS["slowfast_r50_4x16"]
-    theirs = reference.build(variant, 400)
-    weights = to_canonical(read(save({"model_state": theirs.state_dict()})))
-    ours = build(variant, heads={"action": Head(400, "softmax")})
-    report = assign(ours, weights, source="the file", new_heads=False)
-    assert not report.new and not report.skipped and len(report.loaded) == 552
-    kernel = canonical_weights(ours)["head/action/kernel"]
-    np.testing.assert_array_equal(kernel, theirs.blocks[6].proj.weight.detach().numpy().T)
