@@ -169,7 +169,7 @@ class _Entry:
                     check=lambda part: check_published(part, self.source, self.name, title=self.file),
                     size=self.source.bytes,
                     title=self.name,
-                    progress=keras.config.is_interactive_logging_enabled(),
+                    progress=bool(keras.config.is_interactive_logging_enabled()),
                     advice=advice,
                 )
             self.port(self.checkpoint, build)

@@ -94,7 +94,8 @@ def load(
     """A model of the zoo, with its weights.
 
     Weights that another library published are fetched and ported when they are first asked for, and come from the
-    cache afterwards.
+    cache afterwards (`KERASFAST_HOME`, by default `~/.cache/kerasfast`); their checkpoint is deleted once it is ported.
+    A terminal shows a progress bar unless `keras.config.disable_interactive_logging()` was called.
 
     Args:
         name: `architecture.weights`, such as `slowfast_nano.miniature`; the architecture alone has random weights.
@@ -117,7 +118,7 @@ def load(
         ValueError: An unknown name (the nearest is suggested), or weights that do not fit.
         FileNotFoundError: The weights file is missing.
         DownloadError: Published weights cannot be fetched; the message says how to load a local file.
-        CacheError: The cache folder (`KERASFAST_HOME`, by default `~/.cache/kerasfast`) cannot be written.
+        CacheError: The cache folder cannot be written.
 
     >>> model = load("slowfast_nano.miniature")
     >>> sorted(model.heads)

@@ -1,5 +1,7 @@
 """Checkpoint files of slowfast_nano as four libraries would have saved them, and zoo rows that publish them."""
 
+import functools
+
 import checkpoint_names
 import keras
 import numpy as np
@@ -11,6 +13,7 @@ from kerasfast.registry import Entry, Source, index
 from kerasfast.weights import canonical_weights
 
 NAME = "slowfast_nano.k400"
+PATH = "/zoo/NANO.pyth"
 KINETICS = {"action": kf.Head(7, "softmax")}
 AXES = {5: (4, 3, 0, 1, 2), 2: (1, 0), 1: (0,)}
 
@@ -50,6 +53,21 @@ def overrides(family):
     return {"lateral_norm": False} if family == "mmaction2" else {}
 
 
+@functools.cache
+def content():
+    """The file of PyTorchVideo that `trained()` saves."""
+    return FILES["pytorchvideo"](trained())
+
+
+def expect_weights(loaded, model):
+    """The loaded model has the weights of the other one, every one of them from the file."""
+    assert loaded.load_report.new == loaded.load_report.skipped == ()
+    expected = canonical_weights(model)
+    for name, weight in canonical_weights(loaded).items():
+        np.testing.assert_array_equal(np.asarray(weight.value), np.asarray(expected[name].value), err_msg=name)
+
+
+@functools.cache
 def trained(family="pytorchvideo"):
     """Stands for a trained slowfast_nano."""
     keras.utils.set_random_seed(0)
@@ -67,3 +85,10 @@ def index_with(url, family="pytorchvideo", **source):
         source=Source(url, family, **source),
     )
     return {**index(), NAME: row}
+
+
+def names_in(folder):
+    return {path.name for path in folder.iterdir()}
+
+
+READY = {f"{NAME}.weights.h5", f"{NAME}.json", f"{NAME}.lock"}

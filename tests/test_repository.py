@@ -79,7 +79,6 @@ TESTED_BY = {
     "data/record_schema.py": "test_data_records.py",
     "data/video_writer.py": "test_data_video.py",
     "data/windows.py": "test_data_pipeline.py",
-    "porting.py": "test_cache.py",
     "models/row.py": "test_models_variants.py",
     "train/callbacks.py": "test_train_recipe.py",
     "train/recipe_sections.py": "test_train_recipe.py",

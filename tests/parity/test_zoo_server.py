@@ -11,10 +11,10 @@ pytest.importorskip("torch", reason="parity needs torch: make parity")
 pytest.importorskip("pytorchvideo", reason="parity needs pytorchvideo: make parity")
 
 import torch
-from file_server import Answer, serve
+from file_server import Answer
 
 import kerasfast as kf
-from kerasfast import download, registry
+from kerasfast import registry
 from kerasfast.checkpoints import CheckpointError
 from kerasfast.models.heads import KINETICS400
 from kerasfast.models.variants import variant as find_variant
@@ -70,12 +70,8 @@ def small():
 
 
 @pytest.fixture
-def server(tmp_path, monkeypatch):
-    monkeypatch.setenv("KERASFAST_HOME", str(tmp_path))
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setattr(download, "WAIT_SECONDS", (0.0,) * 3)
-    with serve() as running:
-        yield running
+def server(file_server, cache_home):
+    return file_server
 
 
 def publish(server, monkeypatch, name, body, **published):
@@ -108,7 +104,7 @@ def expect_logits(model, module, row):
 
 @pytest.mark.parametrize("container", ["zip", "legacy"])
 @pytest.mark.parametrize("name", [SMALL, pytest.param(LARGE, marks=pytest.mark.slow)])
-def test_downloaded_ported_and_cached(name, container, small, server, monkeypatch, tmp_path):
+def test_downloaded_ported_and_cached(name, container, small, server, monkeypatch, cache_home):
     module, row, files = small
     body = files[container]
     if name != SMALL:
@@ -117,7 +113,7 @@ def test_downloaded_ported_and_cached(name, container, small, server, monkeypatc
     publish(server, monkeypatch, name, body, bytes=len(body))
     model, first = load(name)
     expect_logits(model, module, row)
-    weights = tmp_path / "weights" / f"{name}.weights.h5"
+    weights = cache_home / f"{name}.weights.h5"
     assert weights.stat().st_size < 0.6 * len(body), "the momentum is left out"
     server.files.clear()
     second = load(name)[1]
@@ -145,12 +141,12 @@ REFUSED = {
 
 @pytest.mark.parametrize("container", ["zip", "legacy"])
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_is_not_the_checkpoint_is_refused(case, container, small, server, monkeypatch, tmp_path):
+def test_what_is_not_the_checkpoint_is_refused(case, container, small, server, monkeypatch, cache_home):
     change, reason = REFUSED[case]
     url = publish(server, monkeypatch, SMALL, change(small[2][container]))
     with pytest.raises(CheckpointError, match=rf"X3D_XS\.pyth is not the published .*({reason}).*from {url}"):
         kf.load(SMALL)
-    assert [path.suffix for path in (tmp_path / "weights").iterdir()] == [".lock"]
+    assert [path.suffix for path in cache_home.iterdir()] == [".lock"]
 
 
 def test_a_wrong_hash_is_refused_and_the_next_call_heals(small, server, monkeypatch):
