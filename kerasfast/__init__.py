@@ -18,6 +18,7 @@ _PUBLIC = {
     "build": ("kerasfast.models.classifier", "build"),
     "checkpoints": ("kerasfast.checkpoints", ""),
     "data": ("kerasfast.data", ""),
+    "decode": ("kerasfast.decoding", "decode"),
     "evaluate": ("kerasfast.train.evaluate", "evaluate"),
     "export": ("kerasfast.serving.saved_model", "export"),
     "list_models": ("kerasfast.registry", "list_models"),
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from kerasfast import checkpoints as checkpoints
     from kerasfast import data as data
     from kerasfast.data.clips import ClipSpec as ClipSpec
+    from kerasfast.decoding import decode as decode
     from kerasfast.models.classifier import build as build
     from kerasfast.models.heads import CHARADES as CHARADES
     from kerasfast.models.heads import Head as Head

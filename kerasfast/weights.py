@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import keras
 import numpy as np
 
 from kerasfast.checkpoints import read, to_canonical
+from kerasfast.models.layers import zero_convolutions
 
 # slow_res2_block0_conv_a -> slow/res2/block0/conv_a; slow_stem_bn -> slow/stem/bn; head_verb -> head/verb
 _STAGE = re.compile(r"(slow|fast|lateral)_(stem|res\d+)_(?:((?:block|nonlocal)\d+)_)?(\w+)")
@@ -77,13 +79,82 @@ def canonical_weights(model: keras.Model) -> dict[str, Any]:
     return found
 
 
+class SavedWeights(Mapping[str, np.ndarray]):
+    """The arrays of a `.weights.h5` file of a kerasfast model by canonical name; each is read when it is asked for.
+
+    Args:
+        path: The file.
+
+    Attributes:
+        shapes: Name -> shape, known without reading an array.
+
+    Raises:
+        ValueError: It is not of a kerasfast model, or damaged.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._places: dict[str, str] = {}
+        self.shapes: dict[str, tuple[int, ...]] = {}
+        with self._open() as file:
+            self._stat = _identity(path)
+            file.visititems(self._visit)
+        if not self._places:
+            raise ValueError(
+                f"{path} holds no weights of a kerasfast model. Give a file written by model.save_weights."
+            )
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        place = self._places[name]
+        with self._open() as file:
+            if _identity(self._path) != self._stat:
+                raise ValueError("it has changed since it was opened")
+            return np.asarray(file[place])
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._places  # the method of Mapping would read the array
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @contextmanager
+    def _open(self) -> Iterator[h5py.File]:
+        try:
+            with h5py.File(self._path) as file:
+                yield file
+        except (OSError, KeyError, RuntimeError, TypeError, ValueError, MemoryError) as error:
+            raise ValueError(f"{self._path} is damaged: {error}. Copy or save it again.") from error
+
+    def _visit(self, place: str, group: Any) -> None:
+        # Groups are numbered by layer class; the layer's own name is an attribute of its variables.
+        layer = canonical_name(str(group.attrs.get("name", "")))
+        if not isinstance(group, h5py.Group) or layer is None or len(group) not in _LEAVES:
+            return
+        for index, leaf in enumerate(_LEAVES[len(group)]):
+            name, key = f"{layer}/{leaf}", str(index)
+            if name in self._places:
+                raise ValueError(f"it holds {layer} twice")
+            # HDF5 can link into other files; weights come from the file that was named.
+            if not isinstance(group.get(key, getlink=True), h5py.HardLink) or not isinstance(group[key], h5py.Dataset):
+                raise ValueError(f"variable {key} of {layer} is no array")
+            self._places[name] = f"{place}/{key}"
+            self.shapes[name] = group[key].shape
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    stat = path.stat()
+    return stat.st_size, stat.st_mtime_ns
+
+
 def read_weights(path: str | Path) -> Mapping[str, np.ndarray]:
-    """Arrays of a weights file by canonical name.
+    """Arrays of a weights file by canonical name, each read when it is asked for.
 
     Args:
         path: A file written by `model.save_weights` of a kerasfast model, or a checkpoint of PyTorchVideo, PySlowFast,
-            caffe2 or MMAction2, told apart by their first bytes. Those of a checkpoint are read one by one when they
-            are asked for.
+            caffe2 or MMAction2, told apart by their first bytes.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -95,38 +166,14 @@ def read_weights(path: str | Path) -> Mapping[str, np.ndarray]:
         raise FileNotFoundError(
             f"There is no weights file {path}. Give the path of a .weights.h5 file or a checkpoint."
         )
-    if not h5py.is_hdf5(path):
-        return to_canonical(read(path))
-    arrays: dict[str, np.ndarray] = {}
-
-    def visit(_: str, group: Any) -> None:
-        # Groups are numbered by layer class; the layer's own name is an attribute of its variables.
-        name = canonical_name(str(group.attrs.get("name", "")))
-        if isinstance(group, h5py.Group) and name is not None and len(group) in _LEAVES:
-            for index, leaf in enumerate(_LEAVES[len(group)]):
-                if f"{name}/{leaf}" in arrays:
-                    raise ValueError(f"it holds {name} twice")
-                arrays[f"{name}/{leaf}"] = _array(group, str(index), name)
-
-    try:
-        with h5py.File(path) as file:
-            file.visititems(visit)
-    except (OSError, KeyError, RuntimeError, TypeError, ValueError, MemoryError) as error:
-        raise ValueError(f"{path} is damaged: {error}. Copy or save it again.") from error
-    if not arrays:
-        raise ValueError(f"{path} holds no weights of a kerasfast model. Give a file written by model.save_weights.")
-    return arrays
-
-
-def _array(group: h5py.Group, key: str, layer: str) -> np.ndarray:
-    # HDF5 can link into other files; weights come from the file that was named.
-    if not isinstance(group.get(key, getlink=True), h5py.HardLink) or not isinstance(group[key], h5py.Dataset):
-        raise ValueError(f"variable {key} of {layer} is no array")
-    return np.asarray(group[key])
+    return SavedWeights(path) if h5py.is_hdf5(path) else to_canonical(read(path))
 
 
 def assign(model: keras.Model, arrays: Mapping[str, np.ndarray], *, source: str, new_heads: bool) -> LoadReport:
     """Put arrays into a model, accounting for every name on both sides.
+
+    Nothing is assigned before all is checked. For that, what is read lazily is read twice, and held once;
+    `build_filled` reads it once.
 
     Args:
         model: The model to fill.
@@ -139,19 +186,54 @@ def assign(model: keras.Model, arrays: Mapping[str, np.ndarray], *, source: str,
         ValueError: A name or shape on either side that nothing explains, or values that are no weights.
     """
     targets = canonical_weights(model)
+    report = _match(targets, arrays, source=source, new_heads=new_heads)
+    for name in report.loaded:
+        _check_values(name, arrays[name], source)
+    for name in report.loaded:
+        targets[name].assign(arrays[name])
+    return report
+
+
+def build_filled(
+    build: Callable[[], keras.Model], arrays: Mapping[str, np.ndarray], *, source: str, new_heads: bool
+) -> tuple[keras.Model, LoadReport]:
+    """A new model with these weights.
+
+    Each array is read once, checked and assigned, and what will be assigned is not drawn at random before. A value that
+    is no weight may turn up when others are assigned already: then nobody gets the model.
+
+    Args:
+        build: Builds the model.
+        arrays: As in `assign`.
+        source: As in `assign`.
+        new_heads: As in `assign`.
+
+    Raises:
+        ValueError: A name or shape on either side that nothing explains, or values that are no weights.
+    """
+    # What may stay new has to be random; all else is assigned, or raises.
+    given = {_layer(name) for name in arrays if not _MAY_BE_NEW.match(name)}
+    with zero_convolutions(lambda layer: canonical_name(layer) in given):
+        model = build()
+    targets = canonical_weights(model)
+    report = _match(targets, arrays, source=source, new_heads=new_heads)
+    for name in report.loaded:
+        array = arrays[name]
+        _check_values(name, array, source)
+        targets[name].assign(array)
+    return model, report
+
+
+def _match(targets: Mapping[str, Any], arrays: Mapping[str, np.ndarray], *, source: str, new_heads: bool) -> LoadReport:
+    """What will be loaded, or an error with what nothing explains."""
     shapes = shapes_of(arrays)
     misfits = {_layer(name) for name in targets if shapes.get(name) != tuple(targets[name].shape)}
-    loaded = [name for name in targets if _layer(name) not in misfits]  # a layer loads whole or not at all
+    loaded = {name: None for name in targets if _layer(name) not in misfits}  # a layer loads whole or not at all
     new = [name for name in targets if name not in loaded]
     skipped = [name for name in arrays if name not in loaded]
     unexplained = [name for name in (*new, *skipped) if not (new_heads and _MAY_BE_NEW.match(name))]
     if unexplained:
         raise ValueError(_mismatch(unexplained, targets, shapes, source))
-    # Nothing is assigned before all is checked. What is read lazily is read twice for that, and held once.
-    for name in loaded:
-        _check_values(name, arrays[name], source)
-    for name in loaded:
-        targets[name].assign(arrays[name])
     return LoadReport(tuple(loaded), tuple(new), tuple(skipped))
 
 

@@ -23,6 +23,8 @@ def test_the_commands_of_the_design_are_there():
         "demo",
         "list",
         "info",
+        "port",
+        "verify",
         "predict",
         "records build",
         "records miniature",

@@ -54,6 +54,21 @@ def test_window_pool_of_unknown_size():
         reference.assert_close(pool(features), reference.average_windows(features, 7), 1e-6)
 
 
+def test_window_pool_and_its_gradient_need_no_matrix_product():
+    """See the class: a product with one row crashed training now and then."""
+
+    @tf.function(input_signature=[tf.TensorSpec((None, None, None, None, 3))])
+    def gradient(features):
+        with tf.GradientTape() as tape:
+            tape.watch(features)
+            pooled = WindowPool()(features)
+        return tape.gradient(pooled, features)
+
+    operations = {operation.type for operation in gradient.get_concrete_function().graph.get_operations()}
+    assert "Sum" in operations
+    assert not {name for name in operations if "MatMul" in name or "Einsum" in name}
+
+
 def test_pool_without_window_takes_everything():
     features = noise(2, 4, 9, 8, 3)
     reference.assert_close(WindowPool(None)(features), features.mean(axis=(1, 2, 3))[:, None, None], 1e-6)

@@ -81,6 +81,21 @@ def test_conv_starts_with_kaiming_fan_out():
     assert np.abs(kernel).max() > 3 * kernel.std()  # not truncated at two deviations, as Keras' he_normal is
 
 
+def test_chosen_convolutions_start_at_zero():
+    """Only the starting values change: the layer says of itself what it always says."""
+    frames = keras.Input((4, 8, 8, 3))
+
+    def build(name):
+        layer = layers.conv(frames, 6, (1, 3, 3), name=name, options=LayerOptions())._keras_history.operation
+        return layer.get_config()["kernel_initializer"], np.asarray(layer.kernel.value)
+
+    plain, _ = build("chosen")
+    with layers.zero_convolutions(lambda name: name == "chosen"):
+        assert build("chosen")[0] == plain and not build("chosen")[1].any()
+        assert build("other")[1].any()
+    assert build("chosen")[1].any()
+
+
 # --- slow frames -----------------------------------------------------------------------------------------------------
 
 # trunc(linspace(0, T - 1, T // alpha)) as torch computes it, printed by torch.

@@ -79,11 +79,10 @@ def test_index_has_a_row_for_every_architecture():
         assert entry(name).head_rows() is None and not entry(name).card
 
 
-def test_rows_with_weights_are_whole():
-    """Every such row has an architecture of the table, labels for its heads, and a file that its card describes."""
-    for name in (name for name in index() if "." in name):
+def test_weights_of_the_package_are_whole():
+    """Every such row has labels for its heads, and a file that its card describes."""
+    for name in (name for name, row in index().items() if row.card):
         row = entry(name)
-        assert row.architecture in VARIANTS and row.summary and row.dataset and row.license, name
         for head in row.head_rows().values():
             assert head.labels is not None and len(set(head.labels)) == head.classes
         path = registry.zoo_dir() / row.card["file"]
@@ -107,10 +106,36 @@ def test_summaries_differ():
 # --- names -----------------------------------------------------------------------------------------------------------
 
 
+def test_list_models_by_task_and_dataset():
+    both = [name for name, row in index().items() if row.has_weights]
+    single, multi = list_models(task="single_label"), list_models(task="multi_label")
+    assert "slowfast_r50_8x8.k400" in single and "slowfast_nano.miniature" in multi
+    assert sorted(single + multi) == sorted(both)
+    assert list_models(dataset="miniature charades") == ["slowfast_nano.miniature"]
+    charades = list_models(dataset="CHARADES")
+    assert "slowfast_r50_16x8.charades_psf" in charades
+    assert charades == list_models(dataset="Charades", task="multi_label")
+    assert list_models("slowfast*", dataset="Charades") == [n for n in charades if n.startswith("slowfast")]
+    assert list_models("slow_nano*", task="multi_label") == list_models(dataset="Charades", task="single_label") == []
+
+
+@pytest.mark.parametrize(
+    ("filters", "message"),
+    [
+        ({"task": "detection"}, "task must be one of single_label, multi_label. Received: 'detection'"),
+        ({"dataset": "charade"}, "miniature Charades, Kinetics-400, .*: 'charade'. Did you mean 'charades'"),
+        ({"dataset": ""}, "dataset must be one of miniature Charades, .*Received: ''"),
+    ],
+)
+def test_unknown_filters_are_refused(filters, message):
+    with pytest.raises(ValueError, match=message):
+        list_models(**filters)
+
+
 def test_list_models():
     assert list_models() == list(index())
     assert list_models("slow_r*_8x8") == ["slow_r50_8x8", "slow_r101_8x8"]
-    assert list_models("slow_r50_?x*[0-9]") == ["slow_r50_4x16", "slow_r50_8x8"]
+    assert list_models("slow_r50_?x[0-9]") == ["slow_r50_8x8"]
     assert list_models("[!s]*") == [name for name in index() if not name.startswith("s")]
     assert list_models("SLOW*") == [] == list_models("resnet*")
 
@@ -187,6 +212,31 @@ def test_weights_by_name_bring_their_heads(zoo):
     assert list(model.heads) == ["verb", "action"] and model.load_report.new == ()
 
 
+def test_new_heads_average_as_the_architecture_does():
+    row = entry("slow_r50_4x16.k400_mm")
+    published = {"action": Head(400, "softmax")}
+    for heads in (None, published):
+        assert registry._network(row, None, heads).head_pool == "global"
+    for heads in ({"action": 157}, {"verb": 3}, {"action": Head(400)}, {**published, "verb": 3}):
+        network = registry._network(row, None, heads)
+        assert (network.head_pool, network.head_average) == ("window", "probabilities")
+        assert network.pixel_mean == row.variant.pixel_mean
+    model = load("slow_nano", heads={"verb": 3}, head_pool="global")
+    assert model.variant.head_pool == "global"  # what the caller says stands
+
+
+def test_weights_of_another_entry_bring_what_their_shapes_do_not_tell(zoo, zoo_files):
+    text = (zoo_files / "index.toml").read_text()
+    statistics = "pixel_mean = [1.0, 2.0, 3.0], pixel_std = [4.0, 5.0, 6.0], "
+    try:
+        (zoo_files / "index.toml").write_text(text.replace("overrides = {", f"overrides = {{{statistics}"))
+        model = load("slow_nano", weights="slow_nano.tiny")
+        assert model.variant.pixel_mean == (1.0, 2.0, 3.0) and model.variant.pixel_std == (4.0, 5.0, 6.0)
+        assert load("slow_nano").variant.pixel_mean == variant("slow_nano").pixel_mean
+    finally:
+        (zoo_files / "index.toml").write_text(text)
+
+
 def test_features_of_weights_with_heads(zoo, trained):
     model = load("slow_nano.tiny", features_only=True)
     assert {name.rpartition("/")[0] for name in model.load_report.skipped} == {"head/verb", "head/action"}
@@ -222,7 +272,7 @@ def test_weights_of_another_architecture_are_refused(zoo):
     ("weights", "message"),
     [
         (True, "None, False, a name of the zoo or a path. Received: True"),
-        ("slow_nano", "'slow_nano' is an architecture without weights. Names with weights: slow_nano.tiny"),
+        ("slow_nano", "'slow_nano' is an architecture without weights. Names with weights of it: slow_nano.tiny"),
         ("slow_nano.tyny", "'slow_nano.tyny' is neither a name of the zoo nor a file. Did you mean 'slow_nano.tiny'"),
         ("weights", "'weights' is neither a name of the zoo nor a file"),
     ],

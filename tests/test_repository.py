@@ -15,25 +15,17 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # Data flows one way: a layer imports itself and what stands before it.
 LAYERS = (
-    "_data_folders",
-    "data",
-    "models",
-    "checkpoints",
-    "weights",
-    "registry",
-    "verify",
-    "train",
-    "serving",
-    "explain",
-    "cli",
+    *("_data_folders", "data", "models", "decoding", "checkpoints", "weights", "download", "porting", "cache"),
+    *("zoo_index", "registry", "verify", "train", "serving", "explain", "cli"),
 )
 
 # Module -> the only ones that may import it, as file names or folders.
 IMPORTERS = {
     "av": ("data/video.py", "data/video_writer.py"),
+    "filelock": ("cache.py",),
     "h5py": ("weights.py",),
     "matplotlib": ("train/plots.py", "explain/", "cli/"),
-    "rich": ("cli/",),
+    "rich": ("download.py", "cli/"),
     "sklearn": ("train/",),
     "tf_keras_vis": ("explain/",),
     "torch": (),
@@ -56,7 +48,7 @@ IMPORTERS = {
         "explain/",
         "cli/",
     ),
-    "keras": ("models/", "weights.py", "verify/", "train/", "serving/", "explain/", "cli/"),
+    "keras": ("models/", "weights.py", "porting.py", "cache.py", "verify/", "train/", "serving/", "explain/", "cli/"),
 }
 
 # Modules whose test has another name than tests/test_<package>_<module>.py: parts that are tested through the module

@@ -25,7 +25,7 @@ def test_a_name_of_the_zoo():
 
 
 def test_random_weights_are_not_taken_for_trained_ones():
-    with pytest.raises(ValueError, match=r"trained weights is needed. Received: 'slow_nano'.*slowfast_nano\.miniature"):
+    with pytest.raises(ValueError, match=r"trained weights is needed. Received: 'slow_nano'.*`kerasfast list`"):
         load_model("slow_nano")
 
 

@@ -1,5 +1,7 @@
 """Weights under canonical names: round trip, strictness, hostile and damaged files."""
 
+import functools
+import os
 import shutil
 
 import h5py
@@ -9,7 +11,7 @@ from model_case import random_clip, tiny_variant, wake_up
 
 from kerasfast.checkpoints import CheckpointError
 from kerasfast.models.classifier import build
-from kerasfast.weights import LoadReport, assign, canonical_name, canonical_weights, read_weights
+from kerasfast.weights import LoadReport, assign, build_filled, canonical_name, canonical_weights, read_weights
 
 HEADS = {"verb": 3, "action": 4}
 
@@ -202,7 +204,85 @@ def test_new_heads_have_to_be_asked_for(target, arrays):
     refuse(target, arrays, r"head/verb/kernel \(file: \(6, 5\), model: \(6, 3\)\).*Pass heads=\.\.\. to train")
 
 
+# --- new models ------------------------------------------------------------------------------------------------------
+
+
+class Counting(dict):
+    """Arrays that say how often each was read."""
+
+    def __init__(self, arrays):
+        super().__init__(arrays)
+        self.shapes = {name: array.shape for name, array in arrays.items()}
+        self.reads = dict.fromkeys(arrays, 0)
+
+    def __getitem__(self, name):
+        self.reads[name] += 1
+        return super().__getitem__(name)
+
+
+def test_a_new_model_is_filled_in_one_pass(arrays):
+    counting = Counting(arrays)
+    make = functools.partial(build, tiny_variant(), heads=HEADS, embedding=6)
+    filled, report = build_filled(make, counting, source="file", new_heads=False)
+    assert report == LoadReport(tuple(arrays), (), ())
+    assert set(counting.reads.values()) == {1}
+    for name, weight in canonical_weights(filled).items():
+        np.testing.assert_array_equal(np.asarray(weight.value), arrays[name])
+
+
+def test_what_a_new_model_lacks_in_the_file_is_random(arrays):
+    """Also where the file has it in another shape: a kernel of zeros would never learn."""
+    arrays["head/verb/kernel"] = np.zeros((6, 5), "float32")
+    arrays["slow/res2/nonlocal0/theta/kernel"] = np.zeros((1, 1, 1, 3, 3), "float32")
+    make = functools.partial(build, tiny_variant(nonlocal_after=((2, 0),)), heads=HEADS, embedding=6)
+    filled, report = build_filled(make, arrays, source="file", new_heads=True)
+    kernels = [name for name in report.new if name.endswith("kernel")]
+    assert {name.rpartition("/")[0] for name in kernels} == {
+        "head/verb",
+        *(f"slow/res2/nonlocal0/{layer}" for layer in ("theta", "phi", "g", "out")),
+    }
+    for name in kernels:
+        assert np.abs(np.asarray(canonical_weights(filled)[name].value)).min() > 0, name
+    for name in report.loaded:
+        np.testing.assert_array_equal(np.asarray(canonical_weights(filled)[name].value), arrays[name])
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "message"),
+    [
+        (
+            "fast/stem/bn/beta",
+            np.array([0, np.nan], "float32"),
+            "^mine holds values that are not finite in fast/stem/",
+        ),
+        ("fast/stem/bn/beta", np.zeros(3, "float32"), r"^mine does not fit the model: fast/stem/bn/gamma"),
+        ("slow/res2/block7/conv_a/kernel", np.zeros(3, "float32"), "block7/conv_a/kernel .*model: nothing"),
+    ],
+)
+def test_a_new_model_is_not_given_out_with_wrong_weights(arrays, name, array, message):
+    make = functools.partial(build, tiny_variant(), heads=HEADS, embedding=6)
+    with pytest.raises(ValueError, match=message):
+        build_filled(make, {**arrays, name: array}, source="mine", new_heads=True)
+
+
 # --- files -----------------------------------------------------------------------------------------------------------
+
+
+def test_shapes_are_known_without_reading(saved, arrays, monkeypatch):
+    read = read_weights(saved)
+    assert read.shapes == {name: array.shape for name, array in arrays.items()}
+    monkeypatch.setattr(h5py, "File", None)
+    assert len(read) == len(arrays) and set(read) == set(arrays)
+    assert "slow/stem/conv/kernel" in read and "slow/stem/conv/bias" not in read
+
+
+def test_a_file_that_changes_is_noticed(saved, tmp_path):
+    path = tmp_path / "changing.weights.h5"
+    shutil.copy(saved, path)
+    read = read_weights(path)
+    os.utime(path, (1, 1))
+    with pytest.raises(ValueError, match=r"changing\.weights\.h5 is damaged: it has changed since it was opened"):
+        read["slow/stem/conv/kernel"]
 
 
 def test_missing_file(tmp_path):

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from fresh_python import run_python
 
+from kerasfast.registry import list_models
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -70,20 +72,28 @@ import kerasfast
 
 assert os.listdir() == [], "an empty folder"
 assert kerasfast.__file__.startswith(sys.argv[1]), kerasfast.__file__
-assert "slowfast_nano" in kerasfast.list_models()
-model = kerasfast.load("slowfast_nano", heads={"verb": 3})
-print(model.name, *(name for name in kerasfast.list_models() if "." in name))
 from kerasfast._data_folders import recipes_dir, zoo_dir
+from kerasfast.registry import entry
 
 assert str(zoo_dir()).startswith(sys.argv[1]) and str(recipes_dir()).startswith(sys.argv[1])
-for name in kerasfast.list_models("*.*"):
+names = kerasfast.list_models()
+for name in names:
+    for head in (entry(name).head_rows() or {}).values():
+        assert len(head.labels) == head.classes, name
+shipped = [name for name in names if entry(name).card]
+for name in shipped:
     assert kerasfast.load(name).load_report.new == ()
+model = kerasfast.load("slowfast_nano", heads={"verb": 3})
+print(model.name, *shipped)
+print(*names)
 """
 
 
 def test_wheel_works_from_an_empty_folder(installed, tmp_path):
     printed = run_python(USE, installed, cwd=tmp_path, PYTHONPATH=str(installed), PYTHONDONTWRITEBYTECODE="1")
-    assert printed.splitlines()[-1].split()[0] == "slowfast_nano"
+    loaded, names = (line.split() for line in printed.splitlines()[-2:])
+    assert loaded == ["slowfast_nano", "slowfast_nano.miniature"]
+    assert names == list_models()  # of the checkout
 
 
 def test_command_of_the_wheel(installed, tmp_path):

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import sys
 
-from kerasfast.cli import demo, predict, records, serving, training, verify, zoo
+from kerasfast.cli import demo, port, predict, records, serving, training, verify, zoo
 from kerasfast.cli.console import err, sub_app
 
 app = sub_app("SlowFast video networks for Keras: load, train, evaluate and serve.")
 app.command("demo", epilog=demo.EXAMPLE)(demo.demo)
 app.command("list", epilog=zoo.LIST_EXAMPLE)(zoo.list_)
 app.command("info", epilog=zoo.INFO_EXAMPLE)(zoo.info)
+app.command("port", epilog=port.EXAMPLE)(port.port)
 app.command("verify", epilog=verify.EXAMPLE)(verify.verify)
 app.command("predict", epilog=predict.EXAMPLE)(predict.predict)
 app.add_typer(records.app, name="records")

@@ -22,6 +22,7 @@ def predict(
 ) -> None:
     """Say what happens in a video."""
     start_tensorflow()
+    from kerasfast.decoding import decode
     from kerasfast.train.predict import predict_video
     from kerasfast.train.run import load_model
 
@@ -29,9 +30,8 @@ def predict(
     with progress("Clips") as report:
         scores = predict_video(loaded, video, clips=clips, crops=crops, progress=report)
     table = Table("head", "class", "score", title=f"{video.name}: {clips} clips x {crops} crops")
-    for head, values in scores.items():
-        labels = loaded.heads[head].labels
-        for rank, index in enumerate(values.argsort()[::-1][:top]):
-            name = labels[index] if labels else f"class {index}"
-            table.add_row(head if rank == 0 else "", name, f"{values[index]:.3f}", end_section=rank == top - 1)
+    for head, predictions in decode(loaded, scores, top).items():
+        for rank, found in enumerate(predictions):
+            last = rank == len(predictions) - 1
+            table.add_row("" if rank else head, found.label, f"{found.score:.3f}", end_section=last)
     out.print(table)

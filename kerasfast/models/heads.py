@@ -86,7 +86,9 @@ class WindowPool(keras.layers.Layer):
     """Average over all frames and over windows of positions, with stride 1.
 
     Written as a mean over time and one banded matrix for each spatial axis, so that height and width may be
-    unknown until the graph runs, which an average-pooling kernel does not allow.
+    unknown until the graph runs, which an average-pooling kernel does not allow. The matrices are multiplied and
+    summed element by element: they have few rows, and oneDNN's matrix product of a transposed matrix with one row
+    (the gradient where a map has one window) wrote outside its buffer in TensorFlow 2.21.
 
     Args:
         window: Largest window along H and W; a smaller feature map is pooled whole. `None` pools every map whole.
@@ -106,7 +108,8 @@ class WindowPool(keras.layers.Layer):
             return ops.mean(x, axis=(1, 2), keepdims=True)
         _, height, width, _ = ops.shape(x)
         rows, columns = self._windows(height), self._windows(width)
-        return ops.einsum("bhwc,ih,jw->bijc", x, rows, columns)
+        x = ops.sum(x[:, None] * rows[None, :, :, None, None], axis=2)
+        return ops.sum(x[:, :, None] * columns[None, None, :, :, None], axis=3)
 
     def _windows(self, size: Any) -> Any:
         """`(positions, size)`: row i averages the window that begins at i."""

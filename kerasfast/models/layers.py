@@ -6,7 +6,9 @@ which is imported when TensorFlow is the backend.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +19,21 @@ from keras import ops
 from kerasfast.models.depthwise import DepthwiseConv3D
 
 BATCH_NORM_POLICIES = ("replica", "sync", "frozen")
+
+_starts_at_zero: ContextVar[Callable[[str], bool]] = ContextVar("starts_at_zero", default=lambda name: False)
+
+
+@contextmanager
+def zero_convolutions(chosen: Callable[[str], bool]) -> Iterator[None]:
+    """Convolutions built inside start at zero where `chosen(name of the layer)` says so.
+
+    It is for weights that are loaded right after: drawing random ones is half the time of building a network.
+    """
+    token = _starts_at_zero.set(chosen)
+    try:
+        yield
+    finally:
+        _starts_at_zero.reset(token)
 
 
 @dataclass(frozen=True)
@@ -56,7 +73,8 @@ def conv(
     strided = any(s > 1 and p > 0 for s, p in zip(strides, pad, strict=True))
     if strided:
         x = keras.layers.ZeroPadding3D(pad, name=f"{name}_pad", dtype=options.dtype)(x)
-    return (DepthwiseConv3D if depthwise else keras.layers.Conv3D)(
+    initializer = keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
+    layer = (DepthwiseConv3D if depthwise else keras.layers.Conv3D)(
         channels,
         kernel,
         strides=strides,
@@ -64,10 +82,13 @@ def conv(
         # At stride 1 an odd kernel gets the same zeros from `same`, without a copy of the input.
         padding="valid" if strided else "same",
         use_bias=use_bias,
-        kernel_initializer=keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal"),
+        kernel_initializer="zeros" if _starts_at_zero.get()(name) else initializer,
         name=name,
         dtype=options.dtype,
-    )(x)
+    )
+    y = layer(x)
+    layer.kernel_initializer = initializer  # as the layer's configuration says, whatever it started at
+    return y
 
 
 def batch_norm(x: Any, *, name: str, options: LayerOptions, zero_gamma: bool = False) -> Any:

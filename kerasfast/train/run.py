@@ -31,7 +31,7 @@ def load_model(name_or_run: str | Path) -> VideoClassifier:
         FileNotFoundError: There is no such run, or it has no weights yet.
     """
     from kerasfast.models.classifier import VideoClassifier
-    from kerasfast.registry import entry, list_models, load
+    from kerasfast.registry import load
     from kerasfast.weights import assign, read_weights
 
     folder = Path(name_or_run)
@@ -40,10 +40,9 @@ def load_model(name_or_run: str | Path) -> VideoClassifier:
             raise FileNotFoundError(f"{folder} is no folder. Give the folder of a run, or a name of the zoo.")
         model = load(str(name_or_run))
         if model.load_report is None:
-            trained = [name for name in list_models() if entry(name).card]
             raise ValueError(
                 f"A model with trained weights is needed. Received: {name_or_run!r}, an architecture without. Give the "
-                f"folder of a run, or one of {', '.join(trained)}."
+                "folder of a run, or a name that `kerasfast list` shows with weights."
             )
         return model
     if not (folder / MODEL_FILE).is_file():
