@@ -1,6 +1,5 @@
 """The certificates of the zoo, and which one stands for a name."""
 
-import dataclasses
 import math
 
 import numpy as np
@@ -96,7 +95,7 @@ def test_weights_have_the_form_of_their_file(zoo):
     ("entry", "message"),
     [
         (published("slow_r50_4x16.a", pixel_mean=(1.0, 2.0, 3.0)), "pytorchvideo differs in head_average, pixel_mean"),
-        (published("slow_r50_4x16.a", clip=dataclasses.replace(VARIANTS["slow_r50_4x16"].clip, frames=6)), "frames"),
+        (published("slow_r50_4x16.a", clip={"frames": 6}), "frames"),
         (published("slow_r50_4x16_nl.a"), "slow_r50_4x16_nl has none of pytorchvideo"),
     ],
 )
