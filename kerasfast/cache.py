@@ -21,7 +21,8 @@ import keras
 import kerasfast
 from kerasfast.checkpoints import CheckpointError
 from kerasfast.download import DownloadError, download
-from kerasfast.porting import Build, Published, check_published, port, sha256_of
+from kerasfast.porting import Build, check_published, port, sha256_of
+from kerasfast.zoo_index import Source
 
 FORMAT = 1  # of what is cached; to be raised when a new version of kerasfast ports a checkpoint differently
 
@@ -50,7 +51,7 @@ def cache_folder() -> Path:
         ) from error
 
 
-def fetched(name: str, source: Published, build: Build) -> Path:
+def fetched(name: str, source: Source, build: Build) -> Path:
     """The `.weights.h5` of a published checkpoint: from the cache, or fetched, checked and ported into it.
 
     Processes that ask for one entry at the same time take turns; the later ones find it done. Weights in the cache that
@@ -78,7 +79,7 @@ def fetched(name: str, source: Published, build: Build) -> Path:
     return entry.weights
 
 
-def add(name: str, source: Published, build: Build, checkpoint: Path) -> Path:
+def add(name: str, source: Source, build: Build, checkpoint: Path) -> Path:
     """Put a local copy of a published checkpoint into the cache, as `fetched` does with one from the network.
 
     Args:
@@ -110,7 +111,7 @@ class _Entry:
         source: Its published checkpoint.
     """
 
-    def __init__(self, folder: Path, name: str, source: Published) -> None:
+    def __init__(self, folder: Path, name: str, source: Source) -> None:
         self.folder = folder
         self.name = name
         self.source = source

@@ -8,40 +8,16 @@ import os
 import random
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 
 import keras
 
 from kerasfast.checkpoints import CheckpointError, read, to_canonical
 from kerasfast.weights import LoadReport, build_filled
+from kerasfast.zoo_index import Source
 
 _PORTION = 1 << 20
 
 Build = Callable[[], keras.Model]
-
-
-class Published(Protocol):
-    """What the zoo says of a published checkpoint: `kerasfast.registry.Source`."""
-
-    @property
-    def url(self) -> str:
-        """Where it is published."""
-        ...
-
-    @property
-    def family(self) -> str:
-        """Library whose names it has."""
-        ...
-
-    @property
-    def sha256(self) -> str:
-        """The first digits of its SHA-256, as many as are published."""
-        ...
-
-    @property
-    def bytes(self) -> int | None:
-        """Its size, where it is published."""
-        ...
 
 
 def port(checkpoint: Path, out: Path, build: Build, *, source: str = "") -> LoadReport:
@@ -76,7 +52,7 @@ def port(checkpoint: Path, out: Path, build: Build, *, source: str = "") -> Load
     return report
 
 
-def check_published(checkpoint: Path, source: Published, name: str, *, title: str = "") -> None:
+def check_published(checkpoint: Path, source: Source, name: str, *, title: str = "") -> None:
     """Compare a file with what is published about it.
 
     Args:

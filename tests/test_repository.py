@@ -15,8 +15,8 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # Data flows one way: a layer imports itself and what stands before it.
 LAYERS = (
-    *("_data_folders", "data", "models", "decoding", "checkpoints", "weights", "download", "porting", "cache"),
-    *("zoo_index", "registry", "verify", "train", "serving", "explain", "cli"),
+    *("_data_folders", "data", "models", "decoding", "checkpoints", "weights", "zoo_index", "download", "porting"),
+    *("cache", "registry", "verify", "train", "serving", "explain", "cli"),
 )
 
 # Module -> the only ones that may import it, as file names or folders.
