@@ -13,7 +13,7 @@ import os
 import re
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import keras
@@ -69,6 +69,7 @@ def fetched(name: str, source: Source, build: Build) -> Path:
     """
     entry = _Entry(cache_folder(), name, source)
     if entry.state() == "ready":
+        entry.discard_checkpoint()
         return entry.weights
     with entry.locked():
         state = entry.state()  # another process may have made them meanwhile
@@ -76,6 +77,7 @@ def fetched(name: str, source: Source, build: Build) -> Path:
             warnings.warn(f"The weights of {name} in {entry.folder} are damaged and are made again.", stacklevel=5)
         if state != "ready":
             entry.make(build)
+        entry.discard_checkpoint()
     return entry.weights
 
 
@@ -92,9 +94,13 @@ def add(name: str, source: Source, build: Build, checkpoint: Path) -> Path:
         Path of the `.weights.h5`.
 
     Raises:
+        FileNotFoundError: There is no such file.
         CheckpointError: The file is not that checkpoint.
+        ValueError: It does not fit the network.
         CacheError: The cache folder cannot be written.
     """
+    if not checkpoint.is_file():
+        raise FileNotFoundError(f"There is no checkpoint {checkpoint}. Give the path of the file that {name} is from.")
     check_published(checkpoint, source, name)
     entry = _Entry(cache_folder(), name, source)
     with entry.locked():
@@ -177,7 +183,11 @@ class _Entry:
         except ValueError as error:
             self.checkpoint.unlink(missing_ok=True)
             raise CheckpointError(f"{error} It came from {self.source.url} and was deleted. {advice}") from error
-        self.checkpoint.unlink()
+
+    def discard_checkpoint(self) -> None:
+        """Delete the checkpoint of ported weights, also where the process that ported them was killed before that."""
+        with suppress(PermissionError):  # a folder that cannot be written serves all the same
+            self.checkpoint.unlink(missing_ok=True)
 
     def _left_over(self) -> bool:
         """Whether a process that ended while it ported has left the checkpoint."""

@@ -13,7 +13,7 @@ import keras
 
 from kerasfast.checkpoints import CheckpointError, read, to_canonical
 from kerasfast.weights import LoadReport, build_filled
-from kerasfast.zoo_index import Source
+from kerasfast.zoo_index import Source, same_networks
 
 _PORTION = 1 << 20
 
@@ -72,8 +72,7 @@ def check_published(checkpoint: Path, source: Source, name: str, *, title: str =
         found.append(f"its SHA-256 is {digest} where {source.sha256} is published")
     try:
         family = to_canonical(read(checkpoint)).family
-        # Files named .pkl hold PySlowFast's networks under either library's names; which is not published.
-        if family != source.family and {family, source.family} != {"pyslowfast", "caffe2"}:
+        if not same_networks(family, source.family):
             found.append(f"it has the names of {family} where {source.family} is expected")
     except CheckpointError as error:
         found.append(str(error).removeprefix(f"{checkpoint} cannot be used as a checkpoint: ").removesuffix("."))
