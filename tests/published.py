@@ -9,8 +9,10 @@ from checkpoint_files import as_tensor, caffe2_array, python2_pickle, torch_lega
 from model_case import wake_up
 
 import kerasfast as kf
+from kerasfast._data_folders import zoo_dir
 from kerasfast.registry import Entry, Source, index
 from kerasfast.weights import canonical_weights
+from kerasfast.zoo_index import family_overrides
 
 NAME = "slowfast_nano.k400"
 PATH = "/zoo/NANO.pyth"
@@ -50,7 +52,7 @@ FILES = {
 
 def overrides(family):
     """Fields of the variant that a family's files need."""
-    return {"lateral_norm": False} if family == "mmaction2" else {}
+    return family_overrides(zoo_dir(), family)
 
 
 @functools.cache

@@ -41,6 +41,13 @@ def test_a_lock_file_without_a_process_does_not_block(zoo, cache_home):
     expect_weights(kf.load(NAME), trained())
 
 
+def test_what_a_process_left_that_was_killed_after_porting_goes(zoo, cache_home):
+    kf.load(NAME)
+    (cache_home / f"{NAME}.NANO.pyth").write_bytes(content())
+    kf.load(NAME)
+    assert names_in(cache_home) == READY
+
+
 def test_a_process_killed_while_it_ports(zoo, file_server, cache_home):
     """It leaves the checkpoint and half of the weights; the next needs no network."""
     dies = """

@@ -63,8 +63,8 @@ def test_what_is_refused(monkeypatch, capfd, offline, file, tmp_path):
     assert "it is a web page" in refuses(
         monkeypatch, capfd, "port", file, "--as", "slow_nano", "--out", tmp_path / "a.weights.h5"
     )
-    assert "There is no file" in refuses(
+    assert "There is no weights file" in refuses(
         monkeypatch, capfd, "port", tmp_path / "none", "--as", NAME, "--out", tmp_path / "a.weights.h5"
     )
-    assert "No such file" in refuses(monkeypatch, capfd, "port", tmp_path / "none", "--as", NAME)
+    assert "There is no checkpoint" in refuses(monkeypatch, capfd, "port", tmp_path / "none", "--as", NAME)
     assert [path.name for path in tmp_path.iterdir()] == ["NANO.pyth"]

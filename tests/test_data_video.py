@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import av
 import numpy as np
 import pytest
@@ -5,7 +7,8 @@ from conftest import SHARED, TINY_VIDEOS, frame_numbers, tiny_frame
 
 from kerasfast.data.clips import resample_indices
 from kerasfast.data.errors import DataError
-from kerasfast.data.video import OpenVideo, frames, probe, read_video, scaled_size
+from kerasfast.data.pictures import scaled_size
+from kerasfast.data.video import OpenVideo, frames, probe, read_video
 from kerasfast.data.video_writer import write_video
 
 
@@ -91,6 +94,13 @@ def test_a_title_that_is_not_utf8_is_no_reason_to_refuse(videos, tmp_path):
     assert content.count(b"K?che") == 1
     titled.write_bytes(content.replace(b"K?che", "K\u00fcche".encode("latin-1")))
     assert len(read_video(titled)) == TINY_VIDEOS["a1"][2]
+
+
+def test_any_name_of_a_file(videos, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a: b.mp4", "concat:x.mp4", "%03d.mp4", "Öl 油 [1]'?.mp4", "-.mp4"):
+        Path(name).write_bytes((videos / "f6.mp4").read_bytes())
+        assert len(read_video(name)) == TINY_VIDEOS["f6"][2]
 
 
 def test_short_side_scales_and_rounds_down(videos):

@@ -32,6 +32,7 @@ def test_weights_show_result_protocol_and_certificate():
     line = render_zoo.weights([row]).splitlines()[-1]
     assert "| 32x2 at 24 | Charades | mAP 37.24 | 10 x 3 of 256, max | Apache-2.0 |" in line
     assert line.endswith("(parity/slowfast_r50_8x8.pytorchvideo.json) | not reached |")
+    assert render_zoo.published(entry("x3d_xs_4x12.k400_psf"))[0] == "69.5"  # its top-5 is not published
     plain = render_zoo.weights([dataclasses.replace(row, metrics=())]).splitlines()[-1]
     assert "| Charades |  |  |" in plain
 

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
-from av.video.reformatter import VideoReformatter
 
 from kerasfast.data.clips import Resampler, as_rate
 from kerasfast.data.errors import DataError
+from kerasfast.data.pictures import PictureSource, quarter_turns
 
 # A file may end a little before the count in its header (edit lists, a dropped last frame); more is a
 # truncated file.
 _MISSING_FRAMES = 2
 _MISSING_SHARE = 0.02
-# PyAV 17 starts threads for each small frame unless told otherwise: 140 instead of 80 us at 128x96.
-_SCALE_OPTIONS = {"threads": 1} if int(av.__version__.split(".")[0]) >= 17 else {}
 
 
 @dataclass(frozen=True)
@@ -100,7 +98,7 @@ def read_video(
     return np.stack(list(itertools.islice(frames(path, fps, short_side), max_frames)))
 
 
-class OpenVideo:
+class OpenVideo(PictureSource):
     """A video file for one pass; a context manager.
 
     Args:
@@ -112,9 +110,7 @@ class OpenVideo:
     """
 
     def __init__(self, path: str | Path, threads: int = 0) -> None:
-        self.path = Path(path)
-        self.length = 0  # frames so far; after the pass the frames of the video
-        self.size = (0, 0)  # (height, width) of the frames, once the first has come
+        super().__init__(Path(path))
         self._container, self._stream = _open(self.path)
         self._stream.thread_type = "AUTO"
         self._stream.codec_context.thread_count = threads
@@ -122,7 +118,8 @@ class OpenVideo:
     def __enter__(self) -> OpenVideo:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Close the file."""
         self._container.close()
 
     def announced_length(self, fps: float) -> int:
@@ -135,42 +132,17 @@ class OpenVideo:
         if first is None:
             raise self._no_picture()
         height, width = first[0].height, first[0].width
-        if _quarter_turns(first[0]) % 2:
+        if quarter_turns(first[0]) % 2:
             height, width = width, height
         seconds, rate = self._seconds(), self._rate()
         count = self._stream.frames or round(seconds * rate)
         return VideoInfo(width, height, float(rate), count, float(seconds))
 
-    def frames(
-        self,
-        fps: float | None = None,
-        short_side: int | None = None,
-        wanted: Callable[[int], bool] | None = None,
-        enlarge: bool = True,
-    ) -> Iterator[tuple[int, np.ndarray]]:
-        """The pass: (index, frame) at `fps`.
-
-        Args:
-            fps: As in the function `frames`.
-            short_side: As in the function `frames`.
-            wanted: Which indices to yield; the others are decoded but not scaled or copied.
-            enlarge: Whether a smaller video is scaled up to `short_side`.
-
-        Raises:
-            DataError: The file is truncated or damaged.
-        """
-        if short_side is not None and short_side < 1:
-            raise ValueError(f"short_side must be positive. Received: short_side={short_side!r}.")
-        scaler = VideoReformatter()  # one for the video: a new one sets up its filter again for each frame
-        for frame, repeats in self._repeats(fps):
-            picture = None
-            for index in range(self.length, self.length + repeats):
-                if wanted is None or wanted(index):
-                    if picture is None:
-                        picture = _picture(frame, scaler, short_side, enlarge)
-                        self.size = picture.shape[:2]
-                    yield index, picture
-            self.length += repeats
+    def _render(
+        self, stored: av.VideoFrame, short_side: int | None, enlarge: bool
+    ) -> tuple[np.ndarray, tuple[int, int]]:
+        picture = self._scaled(stored, short_side, enlarge)
+        return picture, picture.shape[:2]
 
     def _repeats(self, fps: float | None) -> Iterator[tuple[av.VideoFrame, int]]:
         """Every frame of the file with the number of times it is shown at `fps`."""
@@ -255,14 +227,6 @@ class OpenVideo:
         return DataError(f"{self.path}: holds no picture. Copy or download the video again.")
 
 
-def scaled_size(width: int, height: int, short_side: int | None, enlarge: bool = True) -> tuple[int, int]:
-    """(width, height) with the shorter side scaled to `short_side` and the other rounded down."""
-    shorter = min(width, height)
-    if short_side is None or shorter == short_side or (shorter < short_side and not enlarge):
-        return width, height
-    return width * short_side // shorter, height * short_side // shorter
-
-
 def _open(path: Path) -> tuple[av.container.InputContainer, av.video.stream.VideoStream]:
     if path.is_dir():
         raise DataError(f"{path}: is a folder. Give a video file.")
@@ -271,7 +235,8 @@ def _open(path: Path) -> tuple[av.container.InputContainer, av.video.stream.Vide
     if path.stat().st_size == 0:
         raise DataError(f"{path}: is empty. Copy or download the video again.")
     try:
-        container = av.open(str(path), metadata_errors="replace")  # a title in Latin-1 is no reason to refuse
+        # Absolute, because FFmpeg takes "a:b.mp4" for a protocol; a title in Latin-1 is no reason to refuse.
+        container = av.open(str(path.absolute()), metadata_errors="replace")
     except (av.FFmpegError, OSError) as error:
         raise DataError(
             f"{path}: cannot be opened as a video ({error.strerror}): not a video file, or truncated. "
@@ -284,17 +249,3 @@ def _open(path: Path) -> tuple[av.container.InputContainer, av.video.stream.Vide
     kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
     container.close()
     raise DataError(f"{path}: holds no video stream (it holds {kinds}). Give a file with moving pictures.")
-
-
-def _picture(frame: av.VideoFrame, scaler: VideoReformatter, short_side: int | None, enlarge: bool) -> np.ndarray:
-    width, height = scaled_size(frame.width, frame.height, short_side, enlarge)
-    # Bilinear in libswscale averages over the covered pixels when it scales down.
-    scaled = scaler.reformat(frame, width, height, "rgb24", interpolation="BILINEAR", **_SCALE_OPTIONS)
-    turns = _quarter_turns(frame)
-    picture = scaled.to_ndarray()
-    return np.ascontiguousarray(np.rot90(picture, turns)) if turns else picture
-
-
-def _quarter_turns(frame: av.VideoFrame) -> int:
-    """Counter-clockwise quarter turns that show the frame upright."""
-    return round(frame.rotation / 90) % 4

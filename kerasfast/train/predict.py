@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kerasfast.data.clips import clip_indices, test_starts
+from kerasfast.data.clips import clip_indices, test_starts, whole_video_indices
 from kerasfast.data.video import OpenVideo
 from kerasfast.train.views import merge_rules
 
@@ -31,7 +31,7 @@ def predict_video(
     Args:
         model: The model; its `clip` says which frames it takes, its `test_crop_size` their size.
         path: A video file.
-        clips: Clips, spread evenly over the video.
+        clips: Clips, spread evenly over the video; a model whose `sampling` is `video` takes one view of all of it.
         crops: Crops of a clip: 3 (left, centre, right or top, centre, bottom) or 1 (centre).
         progress: Called after each clip with the clips done and the clips in all.
 
@@ -50,7 +50,10 @@ def predict_video(
     clip, size = model.clip, model.variant.test_crop_size
     with OpenVideo(path) as video:
         length = video.announced_length(clip.fps)
-        indices = [clip_indices(start, clip, length) for start in test_starts(length, clip, clips)]
+        if model.sampling == "video":
+            indices = [whole_video_indices(length, clip.frames)]
+        else:
+            indices = [clip_indices(start, clip, length) for start in test_starts(length, clip, clips)]
         wanted = set(np.concatenate(indices).tolist())
         frames = dict(video.frames(clip.fps, size, wanted.__contains__))
     last = max(frames)  # the header may promise a frame more than there is
@@ -61,7 +64,7 @@ def predict_video(
         for head, scores in model.predict_on_batch(batch).items():
             views[head].append(np.asarray(scores))
         if progress is not None:
-            progress(done, clips)
+            progress(done, len(indices))
     merge = {"max": np.max, "mean": np.mean}
     rules = merge_rules(model.heads)
     return {head: merge[rules[head]](np.concatenate(scores), axis=0) for head, scores in views.items()}

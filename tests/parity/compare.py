@@ -49,6 +49,10 @@ class Comparison:
         stages = next(iter(self.differences.values()))
         return {stage: float(np.max([crop[stage] for crop in self.differences.values()])) for stage in stages}
 
+    def within(self, tolerance: float) -> bool:
+        """Whether every stage is as near as that; what is not a number is not."""
+        return all(value <= tolerance for value in self.largest.values())
+
     def line(self, name: str) -> str:
         """The case in one line."""
         return f"{name:42}" + " ".join(f"{stage} {value:.1e}" for stage, value in self.largest.items())

@@ -15,7 +15,7 @@ from kerasfast.verify.graph import TOLERANCE, seeded_weights
 from kerasfast.weights import assign, canonical_weights
 from parity import reference
 from parity.cases import CASES
-from parity.compare import CLASSES, compare, largest_difference, noise, traced
+from parity.compare import CLASSES, Comparison, compare, largest_difference, noise, traced
 from parity.literal_keys import fixtures_of, read_keys
 from parity.nonlocal_torch import NonLocal
 from parity.torch_names import set_weights
@@ -37,7 +37,7 @@ def test_every_stage(case, tmp_path, capsys):
     assert found.containers_agree
     fixtures = fixtures_of(case.architecture, case.form)
     assert not fixtures or found.shapes == read_keys(fixtures[0]), "the file is none that its library would write"
-    assert max(found.largest.values()) <= TOLERANCE, found.differences
+    assert found.within(TOLERANCE), found.differences
     ours, theirs = zip(found.parameters, found.moving_values, strict=True)
     assert ours == theirs
     assert case.parameters in (None, ours[0]) and case.moving_values in (None, ours[1])
@@ -72,6 +72,12 @@ def test_forms_of_the_nonlocal_block(instantiation, pool):
         block.instantiation = "softmax" if instantiation == "dot_product" else "dot_product"
     other = reference.run(theirs, frames, row)
     assert largest_difference(got["slow_res3"], other["slow_res3"]) > 100 * TOLERANCE
+
+
+def test_a_stage_that_is_not_a_number_is_seen():
+    stages = {"slow_res2": 1e-7, "slow_res3": float("nan"), "slow_res4": 1e-7}
+    assert not Comparison({"224": stages}, {}, {}, (0, 0), (0, 0), True).within(TOLERANCE)
+    assert Comparison({"224": {"slow_res2": 1e-7}}, {}, {}, (0, 0), (0, 0), True).within(TOLERANCE)
 
 
 def test_a_wrongly_padded_pool_is_seen():

@@ -1,7 +1,9 @@
 """Checkpoints of the real `torch.save` under their published names, from a real server through `kerasfast.load`."""
 
+import dataclasses
 import hashlib
 import io
+from urllib.parse import urlsplit
 
 import keras
 import numpy as np
@@ -17,8 +19,7 @@ import kerasfast as kf
 from kerasfast import registry
 from kerasfast.checkpoints import CheckpointError
 from kerasfast.models.heads import KINETICS400
-from kerasfast.models.variants import variant as find_variant
-from kerasfast.registry import Entry, Source, index
+from kerasfast.registry import index
 from kerasfast.weights import canonical_weights
 from parity import reference
 
@@ -29,17 +30,12 @@ pytestmark = [
 ]
 
 TOLERANCE = 1e-5  # times the largest logit
-FOLDER = "/pytorchvideo/model_zoo/kinetics/"
-NAMES = {  # zoo name -> published file, fields in which the published network differs from the architecture
-    "x3d_xs_4x12.k400": ("X3D_XS.pyth", {"first_shortcut_norm": False, "head_average": "logits"}),
-    "slowfast_r50_8x8.k400": ("SLOWFAST_8x8_R50.pyth", {"head_average": "logits"}),
-}
-SMALL, LARGE = NAMES
+SMALL, LARGE = "x3d_xs_4x12.k400", "slowfast_r50_8x8.k400"
 
 
 def network(name):
     """PyTorchVideo's network with seeded random weights, and its row of our table."""
-    row = find_variant(name.partition(".")[0], **NAMES[name][1])
+    row = index()[name].variant
     torch.manual_seed(0)
     module = reference.build(row, KINETICS400["action"].classes)
     for part in module.modules():
@@ -75,13 +71,12 @@ def server(file_server, cache_home):
 
 
 def publish(server, monkeypatch, name, body, **published):
-    """Serve a file where the zoo's row of that name says that it is."""
-    file, fields = NAMES[name]
-    server.files[FOLDER + file] = body
-    source = Source(server.url(FOLDER + file), "pytorchvideo", **published)
-    heads = {"action": {"classes": 400, "activation": "softmax"}}
-    row = Entry(name, "published", overrides=fields, heads=heads, dataset="Kinetics-400", source=source)
-    rows = {**index(), name: row}
+    """Serve a file under the path where the zoo's row of that name says that it is."""
+    row = index()[name]
+    path = urlsplit(row.source.url).path
+    server.files[path] = body
+    source = dataclasses.replace(row.source, url=server.url(path), **published)
+    rows = {**index(), name: dataclasses.replace(row, source=source)}
     monkeypatch.setattr(registry, "index", lambda: rows)
     return source.url
 
