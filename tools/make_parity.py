@@ -88,7 +88,7 @@ def main() -> None:
             continue
         with tempfile.TemporaryDirectory() as folder:
             found = compare(case, Path(folder))
-        if not max(found.largest.values()) <= TOLERANCE or not found.containers_agree:
+        if not found.within(TOLERANCE) or not found.containers_agree:
             raise SystemExit(f"{name} differs from the reference: {found.differences}")
         write_json(certificate(case, found), parity_dir() / f"{name}.json")
         print(found.line(name), flush=True)
