@@ -1,4 +1,4 @@
-"""`kerasfast records`: build TFRecords from videos, or make the miniature dataset."""
+"""`kerasfast records`: build TFRecords from videos, check both, or make the miniature dataset."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from kerasfast.cli import check
 from kerasfast.cli.console import example, out, progress, start_tensorflow, sub_app
 
 app = sub_app("Records of decoded clips: make them and look after them.")
+app.command("check", epilog=check.EXAMPLE)(check.check)
 BUILD_EXAMPLE = example("kerasfast records build Charades_v1_train.csv --videos Charades_v1 --out records/charades")
 MINIATURE_EXAMPLE = example("kerasfast records miniature out/miniature --videos 1200 --seed 0")
 

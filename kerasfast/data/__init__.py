@@ -4,8 +4,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from kerasfast.data import video as video
     from kerasfast.data.annotations import read_charades_csv as read_charades_csv
     from kerasfast.data.clips import ClipSpec as ClipSpec
+    from kerasfast.data.doctor import diagnose_videos as diagnose_videos
     from kerasfast.data.errors import DataError as DataError
     from kerasfast.data.labels import LabelSpace as LabelSpace
     from kerasfast.data.labels import read_charades_classes as read_charades_classes
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from kerasfast.data.pipeline import training_clips as training_clips
     from kerasfast.data.pipeline import video_labels as video_labels
     from kerasfast.data.records import build_records as build_records
+    from kerasfast.data.records_check import diagnose_records as diagnose_records
 
 # Public name -> module that defines it.
 _MODULES = {
@@ -20,6 +23,8 @@ _MODULES = {
     "DataError": "errors",
     "LabelSpace": "labels",
     "build_records": "records",
+    "diagnose_records": "records_check",
+    "diagnose_videos": "doctor",
     "read_charades_classes": "labels",
     "read_charades_csv": "annotations",
     "testing_views": "pipeline",
@@ -30,6 +35,8 @@ __all__ = sorted(_MODULES)
 
 
 def __getattr__(name: str) -> Any:
+    if name == "video":
+        return importlib.import_module(f"{__name__}.video")
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from kerasfast.data.errors import DataError
+from kerasfast.data.errors import DataError, RepeatedIdError
 from kerasfast.data.labels import LabelSpace, parse_class_id
 
 NEEDED_COLUMNS = ("id", "subject", "actions", "length")
@@ -92,13 +92,14 @@ class AnnotationReport:
 
 @dataclass(frozen=True)
 class Annotations:
-    """Rows in the order of the file, and what was corrected in them."""
+    """Rows in the order of the file, what was corrected in them, and the errors of those that were left out."""
 
     rows: tuple[VideoRow, ...]
     report: AnnotationReport
+    bad_rows: tuple[DataError, ...] = ()
 
 
-def read_charades_csv(path: str | Path, labels: LabelSpace) -> Annotations:
+def read_charades_csv(path: str | Path, labels: LabelSpace, *, skip_bad: bool = False) -> Annotations:
     """Reads annotations in the format of Charades.
 
     A CSV file with a header that holds at least `id`, `subject`, `actions` and `length` (seconds), where
@@ -110,6 +111,7 @@ def read_charades_csv(path: str | Path, labels: LabelSpace) -> Annotations:
     Args:
         path: The CSV file.
         labels: Its classes.
+        skip_bad: Leave out rows that break the format, and keep their errors, instead of raising the first.
 
     Returns:
         The rows and a report of what was corrected.
@@ -120,6 +122,7 @@ def read_charades_csv(path: str | Path, labels: LabelSpace) -> Annotations:
     path = Path(path)
     rows: list[VideoRow] = []
     lines: dict[str, int] = {}
+    bad_rows: list[DataError] = []
     tally = _Tally()
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -127,19 +130,24 @@ def read_charades_csv(path: str | Path, labels: LabelSpace) -> Annotations:
             columns = _read_header(path, next(reader, []))
             line = reader.line_num + 1
             for fields in reader:
-                if fields:
-                    row = _read_row(fields, columns, f"{path}:{line}", line, labels, tally)
-                    if row.id in lines:
-                        raise DataError(
-                            f"{path}:{line}: video {row.id!r} is listed a second time, first on line "
-                            f"{lines[row.id]}. Keep one of the two rows."
-                        )
-                    lines[row.id] = line
-                    rows.append(row)
+                try:
+                    if fields:
+                        row = _read_row(fields, columns, f"{path}:{line}", line, labels, tally)
+                        if row.id in lines:
+                            raise RepeatedIdError(
+                                f"{path}:{line}: video {row.id!r} is listed a second time, first on line "
+                                f"{lines[row.id]}. Keep one of the two rows."
+                            )
+                        lines[row.id] = line
+                        rows.append(row)
+                except DataError as error:
+                    if not skip_bad:
+                        raise
+                    bad_rows.append(error)
                 line = reader.line_num + 1
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: cannot be read as a CSV file ({error}). Give a UTF-8 CSV file.") from error
-    if not rows:
+    if not rows and not bad_rows:
         raise DataError(f"{path}: holds no video, only a header. Give a file with at least one row.")
     report = AnnotationReport(
         videos=len(rows),
@@ -150,7 +158,7 @@ def read_charades_csv(path: str | Path, labels: LabelSpace) -> Annotations:
         reversed_segments=tuple(tally.reversed_segments),
         dropped=tuple(tally.dropped),
     )
-    return Annotations(tuple(rows), report)
+    return Annotations(tuple(rows), report, tuple(bad_rows))
 
 
 def find_videos(rows: Iterable[VideoRow], folder: str | Path, *, skip_missing: bool = False) -> dict[str, Path]:

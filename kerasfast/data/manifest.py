@@ -66,7 +66,7 @@ class Manifest:
         options: How they were made.
         labels: The classes.
         videos: Videos stored, each with `index` (the number in its records), `id`, `frames` (at the clip's
-            rate) and `actions` (labels of the whole video).
+            rate) and `actions` (labels of the whole video); and `subject`, if listed, in records of this version.
         skipped: Videos left out, each with `index`, `id` and `reason`.
         counts: Numbers of videos, records and stored frames.
         class_counts: For each head, the number of videos with each class.
@@ -143,6 +143,18 @@ def read_manifest(folder: str | Path, split: str) -> Manifest:
         DataError: No such split, a foreign or damaged manifest, or a shard that is missing, truncated or
             foreign; names the file.
     """
+    manifest = parse_manifest(folder, split)
+    for shard in manifest.shards:
+        check_shape(Path(folder) / shard.name, shard)
+    return manifest
+
+
+def parse_manifest(folder: str | Path, split: str) -> Manifest:
+    """Reads a manifest and looks at no other file.
+
+    Raises:
+        DataError: No such split, or a foreign or damaged manifest; names the file.
+    """
     path = manifest_path(folder, split)
     if not path.exists():
         raise DataError(f"{path}: no such file. {_what_is_there(Path(folder), split)}")
@@ -156,8 +168,6 @@ def read_manifest(folder: str | Path, split: str) -> Manifest:
         ) from error
     if manifest is None:
         raise DataError(f"{path}: has the format {found!r}, this version reads {FORMAT!r}. Build the records again.")
-    for shard in manifest.shards:
-        _check_shape(Path(folder) / shard.name, shard)
     return manifest
 
 
@@ -235,7 +245,12 @@ def class_counts(labels: LabelSpace, actions: Iterable[Sequence[int]]) -> dict[s
     return totals
 
 
-def _check_shape(path: Path, shard: Shard) -> None:
+def check_shape(path: Path, shard: Shard) -> None:
+    """Compares what can be compared without reading a shard through: its size and the lengths of its records.
+
+    Raises:
+        DataError: It is missing, truncated or foreign; names it.
+    """
     advice = "Copy the file again, or delete the manifest and build the records again."
     if not path.exists():
         raise DataError(f"{path}: no such file, but the manifest lists it. {advice}")
