@@ -21,7 +21,14 @@ LAYERS = (
 
 # Module -> the only ones that may import it, as file names or folders.
 IMPORTERS = {
-    "av": ("data/video.py", "data/video_writer.py"),
+    "av": (
+        "data/containers.py",
+        "data/live_video.py",
+        "data/pictures.py",
+        "data/video.py",
+        "data/video_check.py",
+        "data/video_writer.py",
+    ),
     "filelock": ("cache.py",),
     "h5py": ("weights.py",),
     "matplotlib": ("train/plots.py", "explain/", "cli/"),
@@ -66,14 +73,17 @@ TESTED_BY = {
     "cli/predict.py": "test_cli_training.py",
     "cli/serving.py": "test_cli_training.py",
     "data/build_state.py": "test_data_records.py",
+    "data/containers.py": "test_data_video.py",
     "data/errors.py": "test_data_annotations.py",
     "data/jpeg.py": "test_data_transforms.py",
+    "data/live_video.py": "test_data_stream.py",
     "data/manifest.py": "test_data_records.py",
     "data/miniature_files.py": "test_data_miniature.py",
     "data/miniature_plan.py": "test_data_miniature_scripts.py",
     "data/miniature_render.py": "test_data_miniature_controls.py",
     "data/miniature_sprites.py": "test_data_miniature_scripts.py",
     "data/miniature_subjects.py": "test_data_miniature_scripts.py",
+    "data/pictures.py": "test_data_video.py",
     "data/record_builder.py": "test_data_records.py",
     "data/record_plan.py": "test_data_records.py",
     "data/record_schema.py": "test_data_records.py",

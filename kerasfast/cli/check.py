@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
 
 from kerasfast.cli.console import err, example, out, progress, start_tensorflow
@@ -161,17 +162,16 @@ def findings_table(report: Report, severity: Severity, show: int) -> Table:
         if finding.severity == severity:
             code = f"[{_COLOURS[severity]}]  {finding.code}[/]"
             table.add_row(code, f"{len(finding.items):,}", escape(finding.message))
-            table.add_row("", "", _cases(finding, show), end_section=True)
+            if show:
+                table.add_row("", "", _cases(finding, show))
     return table
 
 
-def _cases(finding: Finding, show: int) -> Table:
-    cases = Table.grid(padding=(0, 1, 0, 0))
-    for item in finding.items[:show]:
-        cases.add_row(f"[cyan]{escape(item.subject)}[/]", escape(item.detail))
-    if show and len(finding.items) > show:
-        cases.add_row(f"[dim]... {len(finding.items) - show:,} more[/]", "")
-    return cases
+def _cases(finding: Finding, show: int) -> Padding:
+    lines = [f"[cyan]{escape(item.subject)}[/] {escape(item.detail)}".rstrip() for item in finding.items[:show]]
+    if len(finding.items) > show:
+        lines.append(f"[dim]... {len(finding.items) - show:,} more[/]")
+    return Padding("\n".join(lines), (0, 0, 0, 2))
 
 
 def counts_table(report: Report) -> Table:

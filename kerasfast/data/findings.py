@@ -172,6 +172,8 @@ class Findings:
 
     def add(self, code: str, subject: str, detail: str = "") -> None:
         """Notes one case of a code of `KINDS`."""
+        if code not in KINDS:
+            raise ValueError(f"code must be one of KINDS. Received: {code!r}.")
         self._items.setdefault(code, []).append(Item(subject, detail))
 
     def sorted(self) -> tuple[Finding, ...]:

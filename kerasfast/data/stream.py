@@ -88,8 +88,9 @@ def stream(
         ValueError: An argument is out of its range.
         DataError: The source cannot be opened; during the iteration, a file is damaged or a source breaks off.
 
-    >>> for window in stream("long.mp4", ClipSpec(32, 2, 30), step=30):  # doctest: +SKIP
-    ...     scores = model.predict_on_batch(window.frames[None])
+    >>> windows = stream("testsrc=duration=2:size=96x64:rate=24", ClipSpec(8, 2, 24), crop_size=64, format="lavfi")
+    >>> [(window.start_seconds, window.frames.shape) for window in windows][:2]
+    [(0.0, (8, 64, 64, 3)), (0.625, (8, 64, 64, 3))]
     """
     step = clip.span if step is None else step
     rules = {
