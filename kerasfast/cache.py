@@ -13,7 +13,7 @@ import os
 import re
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import keras
@@ -21,7 +21,8 @@ import keras
 import kerasfast
 from kerasfast.checkpoints import CheckpointError
 from kerasfast.download import DownloadError, download
-from kerasfast.porting import Build, Published, check_published, port, sha256_of
+from kerasfast.porting import Build, check_published, port, sha256_of
+from kerasfast.zoo_index import Source
 
 FORMAT = 1  # of what is cached; to be raised when a new version of kerasfast ports a checkpoint differently
 
@@ -50,7 +51,7 @@ def cache_folder() -> Path:
         ) from error
 
 
-def fetched(name: str, source: Published, build: Build) -> Path:
+def fetched(name: str, source: Source, build: Build) -> Path:
     """The `.weights.h5` of a published checkpoint: from the cache, or fetched, checked and ported into it.
 
     Processes that ask for one entry at the same time take turns; the later ones find it done. Weights in the cache that
@@ -68,6 +69,7 @@ def fetched(name: str, source: Published, build: Build) -> Path:
     """
     entry = _Entry(cache_folder(), name, source)
     if entry.state() == "ready":
+        entry.discard_checkpoint()
         return entry.weights
     with entry.locked():
         state = entry.state()  # another process may have made them meanwhile
@@ -75,10 +77,11 @@ def fetched(name: str, source: Published, build: Build) -> Path:
             warnings.warn(f"The weights of {name} in {entry.folder} are damaged and are made again.", stacklevel=5)
         if state != "ready":
             entry.make(build)
+        entry.discard_checkpoint()
     return entry.weights
 
 
-def add(name: str, source: Published, build: Build, checkpoint: Path) -> Path:
+def add(name: str, source: Source, build: Build, checkpoint: Path) -> Path:
     """Put a local copy of a published checkpoint into the cache, as `fetched` does with one from the network.
 
     Args:
@@ -91,9 +94,13 @@ def add(name: str, source: Published, build: Build, checkpoint: Path) -> Path:
         Path of the `.weights.h5`.
 
     Raises:
+        FileNotFoundError: There is no such file.
         CheckpointError: The file is not that checkpoint.
+        ValueError: It does not fit the network.
         CacheError: The cache folder cannot be written.
     """
+    if not checkpoint.is_file():
+        raise FileNotFoundError(f"There is no checkpoint {checkpoint}. Give the path of the file that {name} is from.")
     check_published(checkpoint, source, name)
     entry = _Entry(cache_folder(), name, source)
     with entry.locked():
@@ -110,7 +117,7 @@ class _Entry:
         source: Its published checkpoint.
     """
 
-    def __init__(self, folder: Path, name: str, source: Published) -> None:
+    def __init__(self, folder: Path, name: str, source: Source) -> None:
         self.folder = folder
         self.name = name
         self.source = source
@@ -169,14 +176,18 @@ class _Entry:
                     check=lambda part: check_published(part, self.source, self.name, title=self.file),
                     size=self.source.bytes,
                     title=self.name,
-                    progress=keras.config.is_interactive_logging_enabled(),
+                    progress=bool(keras.config.is_interactive_logging_enabled()),
                     advice=advice,
                 )
             self.port(self.checkpoint, build)
         except ValueError as error:
             self.checkpoint.unlink(missing_ok=True)
             raise CheckpointError(f"{error} It came from {self.source.url} and was deleted. {advice}") from error
-        self.checkpoint.unlink()
+
+    def discard_checkpoint(self) -> None:
+        """Delete the checkpoint of ported weights, also where the process that ported them was killed before that."""
+        with suppress(PermissionError):  # a folder that cannot be written serves all the same
+            self.checkpoint.unlink(missing_ok=True)
 
     def _left_over(self) -> bool:
         """Whether a process that ended while it ported has left the checkpoint."""

@@ -8,9 +8,10 @@ import re
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
+from email.message import Message
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -135,11 +136,11 @@ def _attempt(url: str, part: Path, limit: int, report: Report) -> None:
         new = _State.of(url, response.headers)
         start, total = 0, new.total
         if getattr(response, "status", None) == 206:
-            start, total = _content_range(response.headers)
-            if not state or start != have or not state.agrees(new.validator, total):
+            offered, total = _content_range(response.headers)
+            if not state or offered != have or not state.agrees(new.validator, total):
                 _discard(part)
                 raise _Failure("the server sent another part than the one asked for")
-            total = state.total if total is None else total
+            start, total = have, state.total if total is None else total
         with part.open("ab" if start else "wb") as file:
             if not start:
                 new.write(part)
@@ -199,7 +200,7 @@ class _State:
     total: int | None
 
     @classmethod
-    def of(cls, url: str, headers: Mapping[str, str]) -> _State:
+    def of(cls, url: str, headers: Message) -> _State:
         etag = headers.get("ETag", "")
         strong = etag if etag.startswith('"') else ""
         length = headers.get("Content-Length", "")
@@ -213,7 +214,8 @@ class _State:
             state = cls(**json.loads(_state_file(part).read_text("utf-8")))
         except (FileNotFoundError, ValueError, TypeError):
             return None
-        return state if part.is_file() and state.url == url and state.validator else None
+        typed = isinstance(state.validator, str) and isinstance(state.total, (int, type(None)))
+        return state if typed and state.validator and state.url == url and part.is_file() else None
 
     def agrees(self, validator: str, total: int | None) -> bool:
         """Whether what a server says with the rest of a file does not speak against this."""
@@ -233,7 +235,7 @@ def _discard(part: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _content_range(headers: Mapping[str, str]) -> tuple[int | None, int | None]:
+def _content_range(headers: Message) -> tuple[int | None, int | None]:
     """First byte and size of the whole, as far as the server says."""
     match = _CONTENT_RANGE.fullmatch(headers.get("Content-Range", ""))
     start, total = match.groups() if match else (None, None)
@@ -274,14 +276,7 @@ def _opener() -> urllib.request.OpenerDirector:
 def _progress_bar(title: str, *, shown: bool) -> Iterator[Report]:
     """A bar with bytes, rate and time left on standard error, where that is a terminal or a notebook."""
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-        TransferSpeedColumn,
-    )
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
     console = Console(stderr=True)
     if not shown or not (console.is_terminal or console.is_jupyter):

@@ -8,40 +8,16 @@ import os
 import random
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 
 import keras
 
 from kerasfast.checkpoints import CheckpointError, read, to_canonical
 from kerasfast.weights import LoadReport, build_filled
+from kerasfast.zoo_index import Source, same_networks
 
 _PORTION = 1 << 20
 
 Build = Callable[[], keras.Model]
-
-
-class Published(Protocol):
-    """What the zoo says of a published checkpoint: `kerasfast.registry.Source`."""
-
-    @property
-    def url(self) -> str:
-        """Where it is published."""
-        ...
-
-    @property
-    def family(self) -> str:
-        """Library whose names it has."""
-        ...
-
-    @property
-    def sha256(self) -> str:
-        """The first digits of its SHA-256, as many as are published."""
-        ...
-
-    @property
-    def bytes(self) -> int | None:
-        """Its size, where it is published."""
-        ...
 
 
 def port(checkpoint: Path, out: Path, build: Build, *, source: str = "") -> LoadReport:
@@ -76,7 +52,7 @@ def port(checkpoint: Path, out: Path, build: Build, *, source: str = "") -> Load
     return report
 
 
-def check_published(checkpoint: Path, source: Published, name: str, *, title: str = "") -> None:
+def check_published(checkpoint: Path, source: Source, name: str, *, title: str = "") -> None:
     """Compare a file with what is published about it.
 
     Args:
@@ -96,8 +72,7 @@ def check_published(checkpoint: Path, source: Published, name: str, *, title: st
         found.append(f"its SHA-256 is {digest} where {source.sha256} is published")
     try:
         family = to_canonical(read(checkpoint)).family
-        # Files named .pkl hold PySlowFast's networks under either library's names; which is not published.
-        if family != source.family and {family, source.family} != {"pyslowfast", "caffe2"}:
+        if not same_networks(family, source.family):
             found.append(f"it has the names of {family} where {source.family} is expected")
     except CheckpointError as error:
         found.append(str(error).removeprefix(f"{checkpoint} cannot be used as a checkpoint: ").removesuffix("."))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import fnmatch
 import functools
 import hashlib
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from kerasfast._data_folders import zoo_dir
 from kerasfast.models.variants import Variant, nearest, override, variant
-from kerasfast.zoo_index import TASKS, read_index
+from kerasfast.zoo_index import TASKS, family_overrides, read_index, same_networks
 from kerasfast.zoo_index import Entry as Entry
 from kerasfast.zoo_index import Source as Source
 
@@ -21,7 +22,10 @@ if TYPE_CHECKING:  # listing the zoo needs no Keras
     from kerasfast.models.heads import Head
 
 # Fields of a network that weights were trained with and that their shapes do not tell.
-_OF_WEIGHTS = ("pixel_mean", "pixel_std", "slow_frames", "lateral_norm", "first_shortcut_norm")
+_OF_WEIGHTS = (
+    *("pixel_mean", "pixel_std", "slow_frames", "lateral_norm", "first_shortcut_norm"),
+    *("head_pool", "head_average"),
+)
 
 
 @cache
@@ -94,15 +98,16 @@ def load(
     """A model of the zoo, with its weights.
 
     Weights that another library published are fetched and ported when they are first asked for, and come from the
-    cache afterwards.
+    cache afterwards (`KERASFAST_HOME`, by default `~/.cache/kerasfast`); their checkpoint is deleted once it is ported.
+    A terminal shows a progress bar unless `keras.config.disable_interactive_logging()` was called.
 
     Args:
         name: `architecture.weights`, such as `slowfast_nano.miniature`; the architecture alone has random weights.
         heads: Heads by name, an int meaning that many sigmoid classes; by default those of the weights.
             A head that the weights lack starts random, and pools and averages as the architecture alone does.
-        weights: `None` takes those of the name, `False` random ones; else a name of the zoo, whose normalisation and
-            quirks come along, or the path of a `.weights.h5` file or of a PyTorch checkpoint (PyTorchVideo,
-            PySlowFast, caffe2, MMAction2).
+        weights: `None` takes those of the name, `False` random ones; else a name of the zoo, or the path of a
+            `.weights.h5` file or of a PyTorch checkpoint (PyTorchVideo, PySlowFast, caffe2, MMAction2). The
+            normalisation and the quirks of a name's or a checkpoint's library come along.
         embedding: Width of a layer between pooling and heads, or `None`.
         dropout: Rate of dropout on the pooled features.
         bn: Batch-norm policy: `replica`, `sync` or `frozen`.
@@ -111,23 +116,29 @@ def load(
         **variant_overrides: Fields of the variant to replace.
 
     Returns:
-        The model; `model.load_report` says what came from the weights (`None` where they are random).
+        The model; `model.load_report` says what came from the weights (`None` where they are random), and
+        `model.sampling` whether a view is a `clip` or the whole `video` (Something-Something).
 
     Raises:
         ValueError: An unknown name (the nearest is suggested), or weights that do not fit.
         FileNotFoundError: The weights file is missing.
         DownloadError: Published weights cannot be fetched; the message says how to load a local file.
-        CacheError: The cache folder (`KERASFAST_HOME`, by default `~/.cache/kerasfast`) cannot be written.
+        CacheError: The cache folder cannot be written.
 
     >>> model = load("slowfast_nano.miniature")
     >>> sorted(model.heads)
     ['action', 'object', 'verb']
     """
     from kerasfast.models.classifier import build
+    from kerasfast.models.heads import KINETICS400, as_heads
     from kerasfast.weights import build_filled, read_weights
 
     row = entry(name)
-    network = override(_network(row, weights, heads), **variant_overrides)
+    origin = index().get(str(weights), row)
+    published = as_heads(origin.head_rows() or row.head_rows() or KINETICS400)
+    keeps_heads = heads is None or all(_alike(published.get(key), head) for key, head in as_heads(heads).items())
+    network = _network(row, weights, keeps_heads=keeps_heads)
+    network = override(network, **variant_overrides)
     source, path, source_heads = _source(row, weights)
     make = functools.partial(
         build,
@@ -143,29 +154,70 @@ def load(
         model, report = make(), None
     else:
         new_heads = heads is not None or features_only
-        model, report = build_filled(make, read_weights(path), source=source, new_heads=new_heads)
+        new_blocks = origin.architecture != row.architecture
+        model, report = build_filled(
+            make, read_weights(path), source=source, new_heads=new_heads, new_blocks=new_blocks
+        )
     model.load_report = report
+    model.sampling = origin.sampling if keeps_heads else "clip"
     return model
 
 
-def _network(row: Entry, weights: str | Path | bool | None, heads: Mapping[str, int | Head] | None) -> Variant:
-    """The row of the table as the weights need it: in the form of their library, its head only for its own classes."""
-    from kerasfast.models.heads import as_heads
+def _network(row: Entry, weights: str | Path | bool | None, *, keeps_heads: bool) -> Variant:
+    """The row of the table in the form that the weights were trained in.
 
-    origin = index().get(str(weights), row)
-    network = override(row.variant, **{name: getattr(origin.variant, name) for name in _OF_WEIGHTS})
-    if heads is None:
-        return network
-    published = origin.head_rows() or {}
-    wanted = as_heads(heads)
-    if all(name in published and _alike(head, published[name]) for name, head in wanted.items()):
-        return network
+    Args:
+        row: The entry of the name.
+        weights: As in `load`; a file tells its library by the names in it.
+        keeps_heads: Whether only heads of the weights are wanted; new ones pool and average as the row does.
+
+    Raises:
+        ValueError: A checkpoint of another library than the entry's.
+    """
     plain = variant(row.architecture)
-    return override(network, head_pool=plain.head_pool, head_average=plain.head_average)
+    form = row.variant
+    if str(weights) in index():
+        origin = entry(str(weights)).variant
+        rate = dataclasses.replace(form.clip, fps=origin.clip.fps)
+        form = override(form, clip=rate, **{name: getattr(origin, name) for name in _OF_WEIGHTS})
+    elif isinstance(weights, (str, Path)) and Path(weights).is_file():
+        form = override(form, **form_of_file(row, Path(weights)))
+    if keeps_heads:
+        return form
+    return override(form, head_pool=plain.head_pool, head_average=plain.head_average)
 
 
-def _alike(head: Head, other: Head) -> bool:
-    return (head.classes, head.activation) == (other.classes, other.activation)
+def form_of_file(row: Entry, path: Path) -> dict[str, Any]:
+    """The fields of a row that a checkpoint file needs: those of the first entry of its library and architecture.
+
+    Args:
+        row: The entry that it is to fill.
+        path: A checkpoint of PyTorch, or a `.weights.h5` file, which needs none.
+
+    Raises:
+        CheckpointError: It is neither.
+        ValueError: It is of another library than the entry's.
+    """
+    from kerasfast.weights import read_weights
+
+    family = getattr(read_weights(path), "family", None)
+    if family is None:
+        return {}
+    if row.source is not None:
+        if not same_networks(family, row.source.family):
+            raise ValueError(
+                f"{path} has the names of {family}, and {row.name} is the network of {row.source.family}, which "
+                f"differs in its statistics or layers. Load it into {row.architecture!r} or into an entry of {family}."
+            )
+        return {}
+    for other in index().values():
+        if other.architecture == row.architecture and other.source and same_networks(other.source.family, family):
+            return {name: getattr(other.variant, name) for name in other.overrides if name != "clip"}
+    return family_overrides(zoo_dir(), family)
+
+
+def _alike(published: Head | None, head: Head) -> bool:
+    return published is not None and (published.classes, published.activation) == (head.classes, head.activation)
 
 
 def _source(row: Entry, weights: str | Path | bool | None) -> tuple[str, Path | None, dict[str, Head] | None]:

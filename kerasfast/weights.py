@@ -28,6 +28,7 @@ _LEAVES = {
 # What may be new when weights come from another task: heads (not the layers that X3D has before them), embedding and
 # non-local blocks.
 _MAY_BE_NEW = re.compile(r"head/(?!(?:conv5|bn5|lin5)/)|embedding/|.*/nonlocal\d+/")
+_NEW_BLOCKS = re.compile(r".*/nonlocal\d+/")
 
 
 @dataclass(frozen=True)
@@ -195,7 +196,12 @@ def assign(model: keras.Model, arrays: Mapping[str, np.ndarray], *, source: str,
 
 
 def build_filled(
-    build: Callable[[], keras.Model], arrays: Mapping[str, np.ndarray], *, source: str, new_heads: bool
+    build: Callable[[], keras.Model],
+    arrays: Mapping[str, np.ndarray],
+    *,
+    source: str,
+    new_heads: bool,
+    new_blocks: bool = False,
 ) -> tuple[keras.Model, LoadReport]:
     """A new model with these weights.
 
@@ -207,6 +213,7 @@ def build_filled(
         arrays: As in `assign`.
         source: As in `assign`.
         new_heads: As in `assign`.
+        new_blocks: Whether non-local blocks of the model may be new without that.
 
     Raises:
         ValueError: A name or shape on either side that nothing explains, or values that are no weights.
@@ -216,7 +223,7 @@ def build_filled(
     with zero_convolutions(lambda layer: canonical_name(layer) in given):
         model = build()
     targets = canonical_weights(model)
-    report = _match(targets, arrays, source=source, new_heads=new_heads)
+    report = _match(targets, arrays, source=source, new_heads=new_heads, new_blocks=new_blocks)
     for name in report.loaded:
         array = arrays[name]
         _check_values(name, array, source)
@@ -224,14 +231,22 @@ def build_filled(
     return model, report
 
 
-def _match(targets: Mapping[str, Any], arrays: Mapping[str, np.ndarray], *, source: str, new_heads: bool) -> LoadReport:
+def _match(
+    targets: Mapping[str, Any],
+    arrays: Mapping[str, np.ndarray],
+    *,
+    source: str,
+    new_heads: bool,
+    new_blocks: bool = False,
+) -> LoadReport:
     """What will be loaded, or an error with what nothing explains."""
     shapes = shapes_of(arrays)
     misfits = {_layer(name) for name in targets if shapes.get(name) != tuple(targets[name].shape)}
     loaded = {name: None for name in targets if _layer(name) not in misfits}  # a layer loads whole or not at all
     new = [name for name in targets if name not in loaded]
     skipped = [name for name in arrays if name not in loaded]
-    unexplained = [name for name in (*new, *skipped) if not (new_heads and _MAY_BE_NEW.match(name))]
+    explained = _MAY_BE_NEW if new_heads else _NEW_BLOCKS if new_blocks else None
+    unexplained = [name for name in (*new, *skipped) if not (explained and explained.match(name))]
     if unexplained:
         raise ValueError(_mismatch(unexplained, targets, shapes, source))
     return LoadReport(tuple(loaded), tuple(new), tuple(skipped))

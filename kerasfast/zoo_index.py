@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # listing the zoo needs no Keras
 
 INDEX = "index.toml"
 FAMILIES = ("pytorchvideo", "pyslowfast", "caffe2", "mmaction2")
-SAMPLINGS = ("clip", "video")
+SAMPLINGS = ("clip", "video")  # what a view is: see `Entry.sampling`
 TASKS = ("single_label", "multi_label")
 
 
@@ -168,6 +168,22 @@ class _Dataset:
     overrides: Mapping[str, Any] = field(default_factory=dict)
     sampling: str = "clip"
     protocol: Mapping[str, Any] = field(default_factory=dict)
+
+
+def same_networks(family: str, other: str) -> bool:
+    """Whether checkpoints of both families hold the same networks; caffe2's are PySlowFast's.
+
+    >>> same_networks("caffe2", "pyslowfast"), same_networks("pyslowfast", "mmaction2")
+    (True, False)
+    """
+    return family == other or {family, other} == {"pyslowfast", "caffe2"}
+
+
+def family_overrides(folder: Path, family: str) -> dict[str, Any]:
+    """The fields of a row that every checkpoint of a library needs, by the `[family]` tables of the index."""
+    with (folder / INDEX).open("rb") as file:
+        fields = tomllib.load(file).get("family", {}).get(family, {}).get("overrides", {})
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
 
 
 def read_index(folder: Path) -> dict[str, Entry]:

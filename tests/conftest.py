@@ -100,3 +100,38 @@ def records_folder(charades_folder, tiny_clip, tmp_path_factory) -> Path:
         stored = {"short_side": 48, "quality": 95, "part_videos": 2, "rounds": 4}
         build_records(annotations, videos, labels, out, clip=tiny_clip, split=split, **stored)
     return out
+
+
+@pytest.fixture
+def cache_home(tmp_path, monkeypatch) -> Path:
+    """The folder of cached weights, which does not exist yet."""
+    monkeypatch.setenv("KERASFAST_HOME", str(tmp_path / "home"))
+    return tmp_path / "home" / "weights"
+
+
+@pytest.fixture
+def file_server(monkeypatch):
+    """A running server, and downloads that do not wait between their attempts."""
+    from file_server import serve
+
+    from kerasfast import download
+
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setattr(download, "WAIT_SECONDS", (0.0,) * 3)
+    with serve() as server:
+        yield server
+
+
+@pytest.fixture
+def publish(file_server, monkeypatch):
+    """A function that serves a file and lets the zoo say that it is the checkpoint of `published.NAME`."""
+    import published
+
+    from kerasfast import registry
+
+    def publish(body, url="", **options):
+        file_server.files[published.PATH] = body
+        rows = published.index_with(url or file_server.url(published.PATH), **options)
+        monkeypatch.setattr(registry, "index", lambda: rows)
+
+    return publish

@@ -1,5 +1,7 @@
 """Checkpoint files of slowfast_nano as four libraries would have saved them, and zoo rows that publish them."""
 
+import functools
+
 import checkpoint_names
 import keras
 import numpy as np
@@ -7,10 +9,13 @@ from checkpoint_files import as_tensor, caffe2_array, python2_pickle, torch_lega
 from model_case import wake_up
 
 import kerasfast as kf
+from kerasfast._data_folders import zoo_dir
 from kerasfast.registry import Entry, Source, index
 from kerasfast.weights import canonical_weights
+from kerasfast.zoo_index import family_overrides
 
 NAME = "slowfast_nano.k400"
+PATH = "/zoo/NANO.pyth"
 KINETICS = {"action": kf.Head(7, "softmax")}
 AXES = {5: (4, 3, 0, 1, 2), 2: (1, 0), 1: (0,)}
 
@@ -47,9 +52,24 @@ FILES = {
 
 def overrides(family):
     """Fields of the variant that a family's files need."""
-    return {"lateral_norm": False} if family == "mmaction2" else {}
+    return family_overrides(zoo_dir(), family)
 
 
+@functools.cache
+def content():
+    """The file of PyTorchVideo that `trained()` saves."""
+    return FILES["pytorchvideo"](trained())
+
+
+def expect_weights(loaded, model):
+    """The loaded model has the weights of the other one, every one of them from the file."""
+    assert loaded.load_report.new == loaded.load_report.skipped == ()
+    expected = canonical_weights(model)
+    for name, weight in canonical_weights(loaded).items():
+        np.testing.assert_array_equal(np.asarray(weight.value), np.asarray(expected[name].value), err_msg=name)
+
+
+@functools.cache
 def trained(family="pytorchvideo"):
     """Stands for a trained slowfast_nano."""
     keras.utils.set_random_seed(0)
@@ -67,3 +87,10 @@ def index_with(url, family="pytorchvideo", **source):
         source=Source(url, family, **source),
     )
     return {**index(), NAME: row}
+
+
+def names_in(folder):
+    return {path.name for path in folder.iterdir()}
+
+
+READY = {f"{NAME}.weights.h5", f"{NAME}.json", f"{NAME}.lock"}

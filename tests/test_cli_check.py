@@ -8,6 +8,7 @@ import pytest
 from cli_case import refuses, run
 
 from kerasfast.cli import check
+from kerasfast.cli.check_sources import split_names
 from kerasfast.data.throughput import Throughput
 
 
@@ -106,20 +107,61 @@ def test_input_against_a_model(monkeypatch, capfd, records_folder, tmp_path):
     assert json.loads((tmp_path / "report.json").read_text())["throughput"]["ratio"] == 0.25
 
 
+def test_a_folder_per_class(monkeypatch, capfd, source, tmp_path):
+    for name in ("run", "sit"):
+        (tmp_path / "clips" / name).mkdir(parents=True)
+    (source / "videos" / "a1.mp4").rename(tmp_path / "clips" / "run" / "a 1.mp4")
+    (tmp_path / "clips" / "sit" / "b.mp4").write_text("no video")
+    code, out, err = run(monkeypatch, capfd, "records", "check", tmp_path / "clips", "--model", "slowfast_nano")
+    assert code == 1, err
+    assert "train/sit/b.mp4" in out
+    assert "Checked 2 videos, 1 readable: 1 error" in out
+
+
+def test_lists(monkeypatch, capfd, source, tmp_path):
+    (tmp_path / "train.csv").write_text("path,label\na1.mp4,run\nb2.mp4,sit\n")
+    (tmp_path / "test.csv").write_text("path,label\ne5.mp4,sit\nnone.mp4,run\n")
+    arguments = ("records", "check", tmp_path / "test.csv", tmp_path / "train.csv", "--videos", source / "videos")
+    code, out, err = run(monkeypatch, capfd, *arguments, "--model", "slowfast_nano")
+    assert code == 1, err
+    assert "test/none.mp4" in out
+    assert "Checked 4 videos, 3 readable: 1 error" in out
+
+
+def test_a_frame_archive(monkeypatch, capfd, source, tmp_path):
+    arguments = (
+        "records",
+        "check",
+        source / "Tiny_v1_test.csv",
+        "--frames",
+        tmp_path,
+        "--json",
+        tmp_path / "report.json",
+    )
+    code, _, err = run(monkeypatch, capfd, *arguments)
+    assert code == 1, err
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert [item["subject"] for item in report["findings"][0]["items"]] == ["test/e5", "test/g7", "test/h8"]
+
+
 def test_what_it_refuses(monkeypatch, capfd, charades_folder, records_folder, tmp_path):
     train, test, *_ = csvs(charades_folder)
-    assert "with --videos FOLDER" in refuses(monkeypatch, capfd, "records", "check", train)
-    assert "--full and --classes are for CSV" in refuses(
-        monkeypatch, capfd, "records", "check", records_folder, "--full"
+    check = ("records", "check")
+    assert "as --videos, or as --frames" in refuses(monkeypatch, capfd, *check, train)
+    assert "--full is for what records are built" in refuses(monkeypatch, capfd, *check, records_folder, "--full")
+    assert "holds no folder of a class" in refuses(monkeypatch, capfd, *check, tmp_path)
+    assert "no such folder" in refuses(monkeypatch, capfd, *check, train, test, "--videos", tmp_path / "none")
+    videos = ("--videos", charades_folder / "videos")
+    assert "Give each split once" in refuses(monkeypatch, capfd, *check, train, train, *videos)
+    (tmp_path / "list.csv").write_text("path,label\na1.mp4,run\n")
+    assert "all of a kind" in refuses(monkeypatch, capfd, *check, train, tmp_path / "list.csv", *videos)
+    assert "--frames does not go with" in refuses(
+        monkeypatch, capfd, *check, tmp_path / "list.csv", "--frames", tmp_path
     )
-    assert "holds no manifest" in refuses(monkeypatch, capfd, "records", "check", tmp_path)
-    missing = ("records", "check", train, test, "--videos", tmp_path / "none")
-    assert "no such folder" in refuses(monkeypatch, capfd, *missing)
-    twice = ("records", "check", train, train, "--videos", charades_folder / "videos")
-    assert "Give each split once" in refuses(monkeypatch, capfd, *twice)
+    assert "none.csv" in refuses(monkeypatch, capfd, *check, tmp_path / "none.csv", *videos)
 
 
 def test_split_names():
-    assert check.split_names([Path("Charades_v1_train.csv"), Path("x/Charades_v1_test.csv")]) == ["train", "test"]
-    assert check.split_names([Path("a_test.csv"), Path("b_test.csv")]) == ["a_test", "b_test"]
-    assert check.split_names([Path("train.csv")]) == ["train"]
+    assert split_names([Path("Charades_v1_train.csv"), Path("x/Charades_v1_test.csv")]) == ["train", "test"]
+    assert split_names([Path("a_test.csv"), Path("b_test.csv")]) == ["a_test", "b_test"]
+    assert split_names([Path("train.csv")]) == ["train"]

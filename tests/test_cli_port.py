@@ -1,47 +1,33 @@
 """`kerasfast port`: a local checkpoint into the cache, or into a file."""
 
-import numpy as np
 import published
 import pytest
 from cli_case import refuses, run
-from published import FILES, NAME
+from published import NAME, content, expect_weights, trained
 
 import kerasfast as kf
 from kerasfast import registry
-from kerasfast.weights import canonical_weights
-
-
-@pytest.fixture(scope="module")
-def model():
-    return published.trained()
 
 
 @pytest.fixture
-def file(model, tmp_path):
+def file(tmp_path):
     path = tmp_path / "NANO.pyth"
-    path.write_bytes(FILES["pytorchvideo"](model))
+    path.write_bytes(content())
     return path
 
 
 @pytest.fixture
-def offline(tmp_path, monkeypatch):
+def offline(cache_home, monkeypatch):
     """A zoo whose weights are published where nobody answers."""
-    monkeypatch.setenv("KERASFAST_HOME", str(tmp_path / "home"))
     rows = published.index_with("http://nobody.invalid/NANO.pyth")
     monkeypatch.setattr(registry, "index", lambda: rows)
-    return tmp_path / "home" / "weights"
+    return cache_home
 
 
-def expect_weights(loaded, model):
-    assert loaded.load_report.new == loaded.load_report.skipped == ()
-    for name, weight in canonical_weights(loaded).items():
-        np.testing.assert_array_equal(np.asarray(weight.value), np.asarray(canonical_weights(model)[name].value))
-
-
-def test_into_the_cache(monkeypatch, capfd, offline, file, model):
+def test_into_the_cache(monkeypatch, capfd, offline, file):
     code, out, _ = run(monkeypatch, capfd, "port", file, "--as", NAME)
     assert code == 0 and f"{offline / NAME}.weights.h5: 1.2 MB" in out and f'kerasfast.load("{NAME}")' in out
-    expect_weights(kf.load(NAME), model)  # without a network
+    expect_weights(kf.load(NAME), trained())  # without a network
     assert file.exists()
 
 
@@ -54,13 +40,13 @@ def test_the_cache_takes_the_published_file_only(monkeypatch, capfd, offline, fi
 
 
 @pytest.mark.parametrize("name", [NAME, "slowfast_nano"])
-def test_into_a_file(monkeypatch, capfd, offline, file, tmp_path, model, name):
+def test_into_a_file(monkeypatch, capfd, offline, file, tmp_path, name):
     """Under the name of an architecture too, with as many classes as the checkpoint has."""
     out_file = tmp_path / "nano.weights.h5"
     code, out, _ = run(monkeypatch, capfd, "port", file, "--as", name, "--out", out_file)
     assert code == 0 and f'kerasfast.load("{name}", weights="{out_file}"' in out
     assert ('heads={"action": 7}' in out) == (name == "slowfast_nano")
-    expect_weights(kf.load(name, weights=out_file, heads=published.KINETICS), model)
+    expect_weights(kf.load(name, weights=out_file, heads=published.KINETICS), trained())
     assert sorted(path.name for path in tmp_path.iterdir()) == ["NANO.pyth", "nano.weights.h5"]
 
 
@@ -77,8 +63,8 @@ def test_what_is_refused(monkeypatch, capfd, offline, file, tmp_path):
     assert "it is a web page" in refuses(
         monkeypatch, capfd, "port", file, "--as", "slow_nano", "--out", tmp_path / "a.weights.h5"
     )
-    assert "There is no file" in refuses(
+    assert "There is no weights file" in refuses(
         monkeypatch, capfd, "port", tmp_path / "none", "--as", NAME, "--out", tmp_path / "a.weights.h5"
     )
-    assert "No such file" in refuses(monkeypatch, capfd, "port", tmp_path / "none", "--as", NAME)
+    assert "There is no checkpoint" in refuses(monkeypatch, capfd, "port", tmp_path / "none", "--as", NAME)
     assert [path.name for path in tmp_path.iterdir()] == ["NANO.pyth"]

@@ -4,14 +4,17 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import TINY_VIDEOS
-from odd_videos import cut, damage, remux, write_odd
+import tensorflow as tf
+from conftest import TINY_VIDEOS, tiny_frame
+from strange_videos import cut, damage, remux, write
 
 from kerasfast.data.annotations import Segment, VideoRow, read_charades_csv
 from kerasfast.data.clips import ClipSpec
 from kerasfast.data.doctor import diagnose_videos
 from kerasfast.data.errors import DataError
+from kerasfast.data.folder import read_folder
 from kerasfast.data.labels import read_charades_classes
+from kerasfast.data.listing import read_list
 
 CLIP = ClipSpec(8, 2, 24.0)
 
@@ -91,11 +94,11 @@ def test_files_that_a_build_could_not_read(videos, labels, full):
 
 
 def test_videos_that_are_read_but_not_as_usual(videos, labels):
-    write_odd(videos / "uneven.mp4", [*range(24), *range(24, 72, 2)])
-    write_odd(videos / "turned.mp4", range(48), rotation=90)
-    write_odd(videos / "deep.mp4", range(48), pix_fmt="yuv420p10le")
-    write_odd(videos / "odd.mkv", range(48), size=(63, 47), pix_fmt="bgr0", codec="ffv1")
-    write_odd(videos / "one.mp4", [0])
+    write(videos / "uneven.mp4", [*range(24), *range(24, 72, 2)])
+    write(videos / "turned.mp4", range(48), rotation=90)
+    write(videos / "deep.mp4", range(48), pix_fmt="yuv420p10le")
+    write(videos / "odd.mkv", range(48), size=(63, 47), pix_fmt="bgr0", codec="ffv1")
+    write(videos / "one.mp4", [0])
     rows = [row(name, (0, 0, 0.01)) for name in ("turned", "deep", "odd", "e5", "f6")]
     rows += [row("one", (0, 0, 0.01), seconds=0.04), row("uneven", (0, 0, 1.0), seconds=3.0)]
     codes = found(diagnose(rows, videos, labels))
@@ -218,3 +221,73 @@ def test_arguments(charades_folder, labels, tmp_path):
         diagnose_videos({}, charades_folder, labels, clip=CLIP)
     with pytest.raises(DataError, match="no such folder"):
         diagnose([row("a1")], tmp_path / "none", labels)
+
+
+def test_annotations_without_videos_or_labels(charades_folder, labels):
+    rows = [row("a1", (0, 0, 1.0))]
+    with pytest.raises(ValueError, match=r"videos must be given .* split 'train'"):
+        diagnose_videos({"train": rows}, labels=labels, clip=CLIP)
+    with pytest.raises(ValueError, match=r"labels must be given .* split 'train'"):
+        diagnose_videos({"train": rows}, charades_folder / "videos", clip=CLIP)
+
+
+def test_a_folder_per_class(charades_folder, tmp_path):
+    for split, videos in (("train", {"run": ["a1", "c3"], "sit": ["b2"]}), ("test", {"run": ["e5"], "sit": ["b2"]})):
+        for name, ids in videos.items():
+            (tmp_path / split / name).mkdir(parents=True)
+            for number, video in enumerate(ids):
+                (tmp_path / split / name / f"{number}.mp4").symlink_to(charades_folder / "videos" / f"{video}.mp4")
+    (tmp_path / "train" / "run" / "text.mp4").write_text("no video")
+    (tmp_path / "train" / "run" / "notes.txt").write_text("notes")
+    train = read_folder(tmp_path / "train")
+    report = diagnose_videos({"train": train, "test": read_folder(tmp_path / "test", train.labels)}, clip=CLIP)
+    codes = found(report)
+    assert set(codes) == {"undecodable", "shared_video"}
+    assert [subject for subject, _ in codes["undecodable"]] == ["train/run/text.mp4"]
+    # The same names are other files in the other split, but for one that is linked to the same.
+    assert codes["shared_video"] == [("train/sit/0.mp4", "test/sit/0.mp4")]
+    assert [item.subject for finding in report.findings for item in finding.items if finding.code == "unlisted"] == [
+        "train/run/notes.txt"
+    ]
+    assert report.checked == {"videos": 6, "readable": 4}
+
+
+def test_a_list(charades_folder, tmp_path):
+    lines = (
+        "path,label,start,end",
+        "a1.mp4,run,0,1.5",
+        "a1.mp4,sit,1.9,9",
+        "b2.mp4,run,,",
+        "b2.mp4,sit,4,5",
+        "x.mp4,run,,",
+    )
+    path = tmp_path / "train.csv"
+    path.write_text("\n".join(lines) + "\n")
+    listed = read_list(path, root=charades_folder / "videos", skip_missing=True)
+    codes = found(diagnose_videos({"train": listed}, clip=CLIP))
+    assert codes == {
+        "missing": [("train/x.mp4", f"expected {charades_folder / 'videos' / 'x.mp4'}")],
+        "label_past_end": [("train/a1.mp4", "'sit' ends at 9.00 s, the file has 2.00 s")],
+        "label_after_end": [("train/b2.mp4", "'sit' starts at 4.00 s, the file has 3.00 s")],
+    }
+
+
+def test_folders_of_frames(charades_folder, labels, tmp_path):
+    for name, numbers in (("whole", range(1, 25)), ("gap", (1, 2, 4)), ("broken", range(1, 25))):
+        (tmp_path / name).mkdir()
+        for number in numbers:
+            picture = tf.io.encode_jpeg(tiny_frame(number, 63, 48)).numpy()
+            wrong = name == "broken" and number == 9
+            (tmp_path / name / f"{name}-{number:06d}.jpg").write_bytes(picture[:200] if wrong else picture)
+    rows = [row(name, (0, 0, 1.5), seconds=1.6) for name in ("whole", "gap", "broken")]
+    paths = {name: tmp_path / name for name in ("whole", "gap", "broken")}
+    codes = found(diagnose(rows, paths, labels))
+    assert codes["odd_size"] == [("train/whole", "63x48"), ("train/broken", "63x48")]
+    assert codes["label_past_end"][0] == ("train/whole", "'Holding a bag' ends at 1.50 s, the file has 1.00 s")
+    ((subject, detail),) = codes["undecodable"]
+    assert subject == "train/gap"
+    assert "1 of 4 frames are missing" in detail
+    codes = found(diagnose(rows[::2], paths, labels, full=True, frames_fps=12.0))
+    ((subject, detail),) = codes["undecodable"]
+    assert (subject, "broken-000009.jpg" in detail) == ("train/broken", True)
+    assert "label_past_end" not in codes

@@ -6,6 +6,7 @@ from conftest import SHARED, TINY_CLASSES
 
 from kerasfast.data.errors import DataError
 from kerasfast.data.labels import LabelSpace, read_charades_classes
+from kerasfast.models.heads import Head, as_heads
 
 
 @pytest.fixture
@@ -20,8 +21,8 @@ def test_reads_names_and_mapping(folder):
     assert labels.sizes == {"verb": 3, "object": 4, "action": 5}
     assert list(labels.heads) == ["verb", "object", "action"]
     assert labels.heads["action"][1] == "Putting a bag somewhere"
-    assert labels.action_verb == (0, 1, 0, 2, 2)
-    assert labels.action_object == (1, 1, 2, 0, 3)
+    assert labels.implied == {"verb": (0, 1, 0, 2, 2), "object": (1, 1, 2, 0, 3)}
+    assert labels.annotated == ("action",)
     assert labels == read_charades_classes(folder, "Tiny_v1")
 
 
@@ -88,14 +89,66 @@ def test_an_empty_file_and_a_binary_file(folder):
         read_charades_classes(folder)
 
 
+VERB_NOUN = LabelSpace({"verb": ("open", "close"), "noun": ("door", "box", "bag")}, {"verb": "softmax"})
+
+
+def test_heads_that_are_annotated_one_by_one():
+    assert VERB_NOUN.annotated == ("verb", "noun")
+    assert VERB_NOUN.labels == 5
+    assert VERB_NOUN.activations == {"verb": "softmax", "noun": "sigmoid"}
+    assert [VERB_NOUN.label("verb", "close"), VERB_NOUN.label("noun", "door"), VERB_NOUN.label("noun", "bag")] == [
+        1,
+        2,
+        4,
+    ]
+    assert {head: table.tolist() for head, table in VERB_NOUN.classes.items()} == {
+        "verb": [0, 1, -1, -1, -1],
+        "noun": [-1, -1, 0, 1, 2],
+    }
+    targets = VERB_NOUN.targets([1, 2, 4])
+    assert {head: target.tolist() for head, target in targets.items()} == {"verb": [0, 1], "noun": [1, 0, 1]}
+    with pytest.raises(ValueError, match=r"index below 5. Received: 5"):
+        VERB_NOUN.targets([5])
+    with pytest.raises(ValueError, match=r"classes of \('verb', 'noun'\). Received: head 'action'"):
+        VERB_NOUN.label("action", "open")
+    with pytest.raises(ValueError, match="'wall' is none of the 3 classes of 'noun'"):
+        VERB_NOUN.label("noun", "wall")
+
+
+def test_any_label_space_survives_json(folder):
+    charades = read_charades_classes(folder)
+    implied = LabelSpace({"kind": ("a", "b"), "action": ("c", "d", "e")}, {"action": "softmax"}, {"kind": (0, 1, 1)})
+    for labels in (VERB_NOUN, implied, charades):
+        assert LabelSpace.from_dict(json.loads(json.dumps(labels.to_dict()))) == labels
+        assert labels.is_charades == (labels is charades)
+    # As records have held it from the first version.
+    assert set(charades.to_dict()) == {"heads", "action_verb", "action_object"}
+    assert implied.targets([2])["kind"].tolist() == [0, 1]
+
+
+def test_heads_of_a_model():
+    heads = as_heads(VERB_NOUN.head_fields())
+    assert heads == {"verb": Head(2, "softmax", ("open", "close")), "noun": Head(3, "sigmoid", ("door", "box", "bag"))}
+
+
 def test_a_label_space_is_consistent():
     heads = {"verb": ("a",), "object": ("b",), "action": ("c", "d")}
-    with pytest.raises(ValueError, match="one index for each of the 2 actions"):
-        LabelSpace(heads, (0,), (0, 0))
-    with pytest.raises(ValueError, match=r"action_object must hold indices below 1. Received: 1"):
-        LabelSpace(heads, (0, 0), (0, 1))
-    with pytest.raises(ValueError, match="heads"):
-        LabelSpace({"action": ("c",)}, (0,), (0,))
+    with pytest.raises(
+        ValueError, match=r"implied\['verb'\] must hold an index below 1 for each of the 2 classes of 'act"
+    ):
+        LabelSpace.charades(heads, (0,), (0, 0))
+    with pytest.raises(ValueError, match=r"implied\['object'\] must hold an index below 1 .* Received: \(0, 1\)"):
+        LabelSpace.charades(heads, (0, 0), (0, 1))
+    with pytest.raises(ValueError, match="Charades has the heads"):
+        LabelSpace.charades({"action": ("c",)}, (0,), (0,))
+    with pytest.raises(ValueError, match="needs a head, and a class for each"):
+        LabelSpace({"action": ()})
+    with pytest.raises(ValueError, match=r"activations must be of the heads .* Received: 'act'"):
+        LabelSpace({"action": ("a",)}, {"act": "softmax"})
+    with pytest.raises(ValueError, match=r"activation of 'action' must be one of .* Received: 'relu'"):
+        LabelSpace({"action": ("a",)}, {"action": "relu"})
+    with pytest.raises(ValueError, match=r"one head is annotated and implies them. Received: implied \('verb',\)"):
+        LabelSpace(heads, implied={"verb": (0, 0)})
 
 
 @pytest.mark.skipif(not (SHARED / "charades").is_dir(), reason="the official Charades files are not here")
@@ -103,6 +156,6 @@ def test_official_charades():
     labels = read_charades_classes(SHARED / "charades")
     assert labels.sizes == {"verb": 33, "object": 38, "action": 157}
     assert labels.heads["object"][0] == "None"
-    pairs = set(zip(labels.action_object, labels.action_verb, strict=True))
+    pairs = set(zip(labels.implied["object"], labels.implied["verb"], strict=True))
     assert len(pairs) == 154
-    assert sum(item == 0 for item in labels.action_object) == 7
+    assert sum(item == 0 for item in labels.implied["object"]) == 7

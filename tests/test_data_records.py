@@ -14,7 +14,7 @@ import pytest
 import tensorflow as tf
 from conftest import TINY_VIDEOS, frame_numbers
 
-from kerasfast.data import record_builder, record_plan
+from kerasfast.data import record_builder, record_plan, sources
 from kerasfast.data.annotations import find_videos, read_charades_csv
 from kerasfast.data.clips import ClipSpec, test_starts
 from kerasfast.data.errors import DataError
@@ -143,20 +143,20 @@ def test_other_rates_are_resampled(records_folder):
 def test_each_video_is_decoded_once(tiny, tmp_path, tiny_clip, monkeypatch):
     opened = []
 
-    class Spy(record_builder.OpenVideo):
+    class Spy(sources.OpenVideo):
         def __init__(self, path, threads=0):
             opened.append(path.stem)
             super().__init__(path, threads)
 
-    monkeypatch.setattr(record_builder, "OpenVideo", Spy)
+    monkeypatch.setattr(sources, "OpenVideo", Spy)
     build(tiny, tmp_path, tiny_clip, split="test")
     assert sorted(opened) == ["a1", "b2", "c3", "d4", "f6"]
 
 
 def test_a_wrong_length_in_the_header_is_found(tiny, tmp_path, tiny_clip, monkeypatch):
     build(tiny, tmp_path / "right", tiny_clip)
-    announced = record_builder.OpenVideo.announced_length
-    monkeypatch.setattr(record_builder.OpenVideo, "announced_length", lambda self, fps: announced(self, fps) + 1)
+    announced = sources.OpenVideo.announced_length
+    monkeypatch.setattr(sources.OpenVideo, "announced_length", lambda self, fps: announced(self, fps) + 1)
     manifest = build(tiny, tmp_path / "wrong", tiny_clip, rounds=4)
     assert [video["frames"] for video in manifest.videos] == [48, 72, 36, 36, 12]
     right = contents(tmp_path / "right")
@@ -434,7 +434,7 @@ from kerasfast.data.labels import LabelSpace
 from kerasfast.data.records import build_records
 
 video, out, split = sys.argv[1:]
-labels = LabelSpace({"verb": ("v",), "object": ("o",), "action": ("c",)}, (0,), (0,))
+labels = LabelSpace.charades({"verb": ("v",), "object": ("o",), "action": ("c",)}, (0,), (0,))
 rows = [VideoRow("long", "s", 600.0, (Segment(0, 1.0, 300.0),), 2)]
 manifest = build_records(rows, {"long": video}, labels, out, clip=ClipSpec(64, 2, 24.0), split=split, short_side=256)
 # Not ru_maxrss: that of a child begins with what its parent, here all of pytest, held when it was started.

@@ -1,37 +1,21 @@
+from pathlib import Path
+
 import av
 import numpy as np
 import pytest
 from conftest import SHARED, TINY_VIDEOS, frame_numbers, tiny_frame
+from strange_videos import cut, damage, remux
 
 from kerasfast.data.clips import resample_indices
 from kerasfast.data.errors import DataError
-from kerasfast.data.video import OpenVideo, frames, probe, read_video, scaled_size
+from kerasfast.data.pictures import scaled_size
+from kerasfast.data.video import OpenVideo, frames, probe, read_video
 from kerasfast.data.video_writer import write_video
 
 
 @pytest.fixture(scope="module")
 def videos(charades_folder):
     return charades_folder / "videos"
-
-
-def remux(source, target, title=None, **options):
-    """Copies the packets of a video into another container."""
-    with av.open(str(source)) as old, av.open(str(target), "w", options=options) as new:
-        if title:
-            new.metadata["title"] = title
-        stream = new.add_stream_from_template(old.streams.video[0])
-        for packet in old.demux(old.streams.video[0]):
-            if packet.dts is not None:
-                packet.stream = stream
-                new.mux(packet)
-    return target
-
-
-def cut(source, target, share):
-    """Writes the first part of a file."""
-    content = source.read_bytes()
-    target.write_bytes(content[: int(len(content) * share)])
-    return target
 
 
 def message(path):
@@ -91,6 +75,13 @@ def test_a_title_that_is_not_utf8_is_no_reason_to_refuse(videos, tmp_path):
     assert content.count(b"K?che") == 1
     titled.write_bytes(content.replace(b"K?che", "K\u00fcche".encode("latin-1")))
     assert len(read_video(titled)) == TINY_VIDEOS["a1"][2]
+
+
+def test_any_name_of_a_file(videos, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a: b.mp4", "concat:x.mp4", "%03d.mp4", "Öl 油 [1]'?.mp4", "-.mp4"):
+        Path(name).write_bytes((videos / "f6.mp4").read_bytes())
+        assert len(read_video(name)) == TINY_VIDEOS["f6"][2]
 
 
 def test_short_side_scales_and_rounds_down(videos):
@@ -221,12 +212,7 @@ def test_a_truncated_matroska(videos, tmp_path):
 
 
 def test_a_damaged_video(videos, tmp_path):
-    content = bytearray((videos / "g7.mp4").read_bytes())
-    start = content.index(b"mdat") + 4
-    middle = (start + content.index(b"moov")) // 2
-    for position in range(middle, middle + 60):
-        content[position] ^= 0x5A
-    (tmp_path / "damaged.mp4").write_bytes(content)
+    damage(videos / "g7.mp4", tmp_path / "damaged.mp4")
     assert "Copy or download" in message(tmp_path / "damaged.mp4")
 
 

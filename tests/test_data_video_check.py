@@ -6,7 +6,7 @@ import av
 import numpy as np
 import pytest
 from conftest import SHARED, TINY_VIDEOS, tiny_frame
-from odd_videos import cut, damage, remux, write_odd
+from strange_videos import cut, damage, remux, write
 
 from kerasfast.data.errors import DataError, TruncatedVideoError
 from kerasfast.data.video import read_video
@@ -48,7 +48,7 @@ def test_other_containers(tmp_path, ending):
 def test_a_rate_that_changes_shows_by_the_times(tmp_path):
     # 24 frames at 24 fps, then 24 at 12: the header's average is 16.
     ticks = [*range(24), *range(24, 72, 2)]
-    facts = examine(write_odd(tmp_path / "v.mp4", ticks))
+    facts = examine(write(tmp_path / "v.mp4", ticks))
     assert facts.variable_rate
     assert facts.slowest_fps == pytest.approx(12)
     assert facts.fastest_fps == pytest.approx(24)
@@ -60,26 +60,26 @@ def test_a_rate_that_changes_shows_by_the_times(tmp_path):
 def test_jitter_and_a_dropped_frame_are_no_changing_rate(tmp_path):
     jitter = np.random.default_rng(0).integers(-8, 9, 48)
     ticks = (np.arange(48) * 40 + jitter - jitter[0]).tolist()
-    assert not examine(write_odd(tmp_path / "jitter.mp4", ticks, rate=960)).variable_rate
+    assert not examine(write(tmp_path / "jitter.mp4", ticks, ticks_a_second=960)).variable_rate
     dropped = [tick for tick in range(48) if tick != 20]
-    assert not examine(write_odd(tmp_path / "dropped.mp4", dropped)).variable_rate
+    assert not examine(write(tmp_path / "dropped.mp4", dropped)).variable_rate
     pause = [*range(24), *range(30, 54)]
-    assert examine(write_odd(tmp_path / "pause.mp4", pause)).variable_rate
+    assert examine(write(tmp_path / "pause.mp4", pause)).variable_rate
 
 
 def test_what_the_first_frame_tells(tmp_path):
-    turned = examine(write_odd(tmp_path / "turned.mp4", range(5), rotation=90)).info
+    turned = examine(write(tmp_path / "turned.mp4", range(5), rotation=90)).info
     assert (turned.rotation, turned.width, turned.height) == (90, 48, 64)
-    deep = examine(write_odd(tmp_path / "deep.mp4", range(5), pix_fmt="yuv420p10le")).info
+    deep = examine(write(tmp_path / "deep.mp4", range(5), pix_fmt="yuv420p10le")).info
     assert deep.bits == 10
-    odd = examine(write_odd(tmp_path / "odd.mkv", range(5), size=(63, 47), pix_fmt="bgr0", codec="ffv1")).info
+    odd = examine(write(tmp_path / "odd.mkv", range(5), size=(63, 47), pix_fmt="bgr0", codec="ffv1")).info
     assert (odd.width, odd.height, odd.bits) == (63, 47, 8)
-    wide = examine(write_odd(tmp_path / "wide.mp4", range(5), aspect=Fraction(4, 3))).info
+    wide = examine(write(tmp_path / "wide.mp4", range(5), aspect=Fraction(4, 3))).info
     assert wide.pixel_aspect == pytest.approx(4 / 3)
 
 
 def test_one_frame(tmp_path):
-    facts = examine(write_odd(tmp_path / "one.mp4", [0]))
+    facts = examine(write(tmp_path / "one.mp4", [0]))
     assert facts.frames == 1
     assert facts.seconds == pytest.approx(1 / 24)
     assert not facts.variable_rate
@@ -87,7 +87,7 @@ def test_one_frame(tmp_path):
 
 def test_a_trimmed_video(videos, tmp_path):
     # A phone trims without encoding again: an edit list hides the frames before the cut.
-    path = remux(videos / "g7.mp4", tmp_path / "trimmed.mp4", 20 * 512, avoid_negative_ts="disabled", use_editlist="1")
+    path = remux(videos / "g7.mp4", tmp_path / "trimmed.mp4", hidden=20 * 512)
     for full in (False, True):
         facts = examine(path, full)
         assert (facts.frames, facts.lost) == (40, 0)

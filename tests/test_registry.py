@@ -212,29 +212,30 @@ def test_weights_by_name_bring_their_heads(zoo):
     assert list(model.heads) == ["verb", "action"] and model.load_report.new == ()
 
 
-def test_new_heads_average_as_the_architecture_does():
-    row = entry("slow_r50_4x16.k400_mm")
-    published = {"action": Head(400, "softmax")}
-    for heads in (None, published):
-        assert registry._network(row, None, heads).head_pool == "global"
-    for heads in ({"action": 157}, {"verb": 3}, {"action": Head(400)}, {**published, "verb": 3}):
-        network = registry._network(row, None, heads)
-        assert (network.head_pool, network.head_average) == ("window", "probabilities")
-        assert network.pixel_mean == row.variant.pixel_mean
-    model = load("slow_nano", heads={"verb": 3}, head_pool="global")
-    assert model.variant.head_pool == "global"  # what the caller says stands
+def test_new_heads_average_as_the_architecture_does(zoo):
+    kept = load("slow_nano.tiny", heads={"verb": 3})
+    assert kept.variant.head_average == "logits"
+    for heads in ({"verb": 4}, {"other": 3}, {**HEADS, "other": 3}):
+        assert load("slow_nano.tiny", heads=heads).variant.head_average == "probabilities"
+    assert load("slow_nano.tiny", heads={"other": 3}, head_average="logits").variant.head_average == "logits"
 
 
-def test_weights_of_another_entry_bring_what_their_shapes_do_not_tell(zoo, zoo_files):
-    text = (zoo_files / "index.toml").read_text()
-    statistics = "pixel_mean = [1.0, 2.0, 3.0], pixel_std = [4.0, 5.0, 6.0], "
+def test_weights_of_another_entry_bring_what_their_shapes_do_not_tell(zoo):
+    text = (zoo / "index.toml").read_text()
+    more = "pixel_mean = [1.0, 2.0, 3.0], pixel_std = [4.0, 5.0, 6.0], clip = {fps = 12.0}, "
     try:
-        (zoo_files / "index.toml").write_text(text.replace("overrides = {", f"overrides = {{{statistics}"))
+        (zoo / "index.toml").write_text(text.replace("overrides = {", f"overrides = {{{more}"))
         model = load("slow_nano", weights="slow_nano.tiny")
         assert model.variant.pixel_mean == (1.0, 2.0, 3.0) and model.variant.pixel_std == (4.0, 5.0, 6.0)
-        assert load("slow_nano").variant.pixel_mean == variant("slow_nano").pixel_mean
+        assert model.variant.head_average == "logits" and model.clip.fps == 12.0
+        assert load("slow_nano").variant == variant("slow_nano")
     finally:
-        (zoo_files / "index.toml").write_text(text)
+        (zoo / "index.toml").write_text(text)
+
+
+def test_new_blocks_of_another_architecture_may_be_new(zoo):
+    model = load("slow_nano", weights="slow_nano.tiny", nonlocal_after=((3, 0),), heads=HEADS)
+    assert {name.split("/")[2] for name in model.load_report.new} == {"nonlocal0"}
 
 
 def test_features_of_weights_with_heads(zoo, trained):

@@ -15,8 +15,8 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # Data flows one way: a layer imports itself and what stands before it.
 LAYERS = (
-    *("_data_folders", "data", "models", "decoding", "checkpoints", "weights", "download", "porting", "cache"),
-    *("zoo_index", "registry", "verify", "train", "serving", "explain", "cli"),
+    *("_data_folders", "data", "models", "decoding", "checkpoints", "weights", "zoo_index", "download", "porting"),
+    *("cache", "registry", "verify", "train", "serving", "explain", "cli"),
 )
 
 # Module -> the only ones that may import it, as file names or folders.
@@ -70,10 +70,12 @@ TESTED_BY = {
     "checkpoints/stream.py": "test_checkpoints_pickles.py",
     "checkpoints/torch_files.py": "test_checkpoints_reader.py",
     "checkpoints/zip_members.py": "test_checkpoints_hostile.py",
+    "cli/check_sources.py": "test_cli_check.py",
     "cli/predict.py": "test_cli_training.py",
     "cli/serving.py": "test_cli_training.py",
     "data/build_state.py": "test_data_records.py",
     "data/containers.py": "test_data_video.py",
+    "data/csv_rows.py": "test_data_annotations.py",
     "data/errors.py": "test_data_annotations.py",
     "data/jpeg.py": "test_data_transforms.py",
     "data/live_video.py": "test_data_stream.py",
@@ -87,9 +89,9 @@ TESTED_BY = {
     "data/record_builder.py": "test_data_records.py",
     "data/record_plan.py": "test_data_records.py",
     "data/record_schema.py": "test_data_records.py",
+    "data/sources.py": "test_data_frames.py",
     "data/video_writer.py": "test_data_video.py",
     "data/windows.py": "test_data_pipeline.py",
-    "porting.py": "test_cache.py",
     "models/row.py": "test_models_variants.py",
     "train/callbacks.py": "test_train_recipe.py",
     "train/recipe_sections.py": "test_train_recipe.py",
@@ -184,7 +186,7 @@ def test_importers(package):
 
 def test_numpy_alone():
     """Which frames a clip takes, what annotations say and what labels mean can be used without a framework."""
-    for name in ("clips", "annotations", "labels", "errors"):
+    for name in ("clips", "annotations", "csv_rows", "folder", "listing", "labels", "errors"):
         foreign = {dotted.partition(".")[0] for dotted in imports_of(PACKAGE / "data" / f"{name}.py")}
         assert foreign - set(sys.stdlib_module_names) - {"kerasfast"} <= {"numpy"}, name
 

@@ -1,6 +1,5 @@
 """The certificates of the zoo, and which one stands for a name."""
 
-import dataclasses
 import math
 
 import numpy as np
@@ -50,7 +49,7 @@ def test_a_certificate_is_that_of_its_case(name):
     stages = {f"{path}_{stage}" for path in case.variant.pathways for stage in ("stem", "res2", "res3", "res4", "res5")}
     for differences in (*found.differences.values(), found.activations):
         assert set(differences) == stages | {"action_logits", "action"}
-    assert max(value for crop in found.differences.values() for value in crop.values()) <= TOLERANCE
+    assert all(value <= TOLERANCE for crop in found.differences.values() for value in crop.values())
     assert {"torch", "pytorchvideo", "tensorflow", "keras"} <= set(found.versions)
     assert found.versions["pytorchvideo"] in found.reference
 
@@ -96,7 +95,7 @@ def test_weights_have_the_form_of_their_file(zoo):
     ("entry", "message"),
     [
         (published("slow_r50_4x16.a", pixel_mean=(1.0, 2.0, 3.0)), "pytorchvideo differs in head_average, pixel_mean"),
-        (published("slow_r50_4x16.a", clip=dataclasses.replace(VARIANTS["slow_r50_4x16"].clip, frames=6)), "frames"),
+        (published("slow_r50_4x16.a", clip={"frames": 6}), "frames"),
         (published("slow_r50_4x16_nl.a"), "slow_r50_4x16_nl has none of pytorchvideo"),
     ],
 )

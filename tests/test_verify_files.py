@@ -8,6 +8,7 @@ from checkpoint_files import as_tensor, module_state, torch_legacy, torch_zip
 from parity.literal_keys import read_keys
 
 from kerasfast import registry
+from kerasfast.checkpoints import CheckpointError
 from kerasfast.models.classifier import build
 from kerasfast.registry import Entry, Source, index
 from kerasfast.verify.files import check_file
@@ -67,19 +68,21 @@ def test_an_architecture_takes_the_form_of_the_files_family(tmp_path):
 
 
 def test_another_file_than_published(publish, content):
-    with pytest.raises(ValueError, match=r"published is 00000000\. Fetch it again from https://example"):
+    with pytest.raises(CheckpointError, match=r"not the published checkpoint of x3d.*SHA-256 is .* where 00000000 is"):
         check_file(NAME, publish(sha256="00000000"))
-    with pytest.raises(ValueError, match=f"{len(content)} bytes, published were {len(content) + 1}"):
+    with pytest.raises(
+        CheckpointError, match=f"it has {len(content):,} bytes where {len(content) + 1:,} are published"
+    ):
         check_file(NAME, publish(size=len(content) + 1))
 
 
 def test_a_truncated_file(publish, content):
-    with pytest.raises(ValueError, match=r"X3D_XS\.pyth cannot be used as a checkpoint: .*so the download was cut off"):
+    with pytest.raises(CheckpointError, match=r"X3D_XS\.pyth is not the published .*so the download was cut off"):
         check_file(NAME, publish(content[:-1000]))
 
 
 def test_another_family(publish):
-    with pytest.raises(ValueError, match=r"names of pyslowfast, where .* is published with those of pytorchvideo"):
+    with pytest.raises(CheckpointError, match="it has the names of pyslowfast where pytorchvideo is expected"):
         check_file(NAME, publish(torch_zip(state("pyslowfast"))))
 
 
@@ -104,7 +107,7 @@ def test_values_that_are_not_finite(publish):
 def test_a_file_of_kerasfast(tmp_path):
     path = tmp_path / "nano.weights.h5"
     build("slow_nano").save_weights(path)
-    with pytest.raises(ValueError, match="was saved by kerasfast"):
+    with pytest.raises(CheckpointError, match=r"HDF5 file; load a .weights\.h5 file with kerasfast\.load"):
         check_file("slow_r50_4x16", path)
 
 

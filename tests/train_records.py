@@ -10,7 +10,7 @@ from kerasfast.data.labels import LabelSpace
 from kerasfast.data.records import build_records
 from kerasfast.data.video_writer import write_video
 
-LABELS = LabelSpace(
+LABELS = LabelSpace.charades(
     heads={"verb": ("rise", "fall"), "object": ("red", "green"), "action": ("rise red", "fall red", "rise green")},
     action_verb=(0, 1, 0),
     action_object=(0, 0, 1),
@@ -27,9 +27,9 @@ def video(action: int, seed: int) -> list[np.ndarray]:
     frames = []
     for step in np.linspace(0, 1, round(SECONDS * 24)):
         frame = random.integers(0, 60, (64, 72, 3), dtype=np.uint8)
-        place = step if LABELS.action_verb[action] else 1 - step
+        place = step if LABELS.implied["verb"][action] else 1 - step
         top = int(place * 44)
-        frame[top : top + 20, left : left + 20, LABELS.action_object[action]] = 250
+        frame[top : top + 20, left : left + 20, LABELS.implied["object"][action]] = 250
         frames.append(frame)
     return frames
 

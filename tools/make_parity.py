@@ -11,6 +11,7 @@ import dataclasses
 import datetime
 import fnmatch
 import json
+import logging
 import sys
 import tempfile
 import warnings
@@ -74,6 +75,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", default=["*"], help="shell patterns of architecture.form")
     parser.add_argument("--missing", action="store_true", help="only those without a certificate")
     arguments = parser.parse_args()
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # every network is traced anew, which is reported
     warnings.filterwarnings("ignore", message=".*torch.jit", category=DeprecationWarning)
     for name, case in CASES.items():
         if not any(fnmatch.fnmatchcase(name, pattern) for pattern in arguments.names):

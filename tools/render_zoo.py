@@ -50,7 +50,8 @@ def published(row: Entry) -> tuple[str, str]:
     if not row.metrics:
         return "", ""
     metric = row.metrics[0]
-    score = f"mAP {metric.map:.2f}" if metric.map is not None else f"{metric.top1:.2f} / {metric.top5:.2f}"
+    accuracies = " / ".join(f"{value:g}" for value in (metric.top1, metric.top5) if value is not None)
+    score = accuracies if metric.map is None else f"mAP {metric.map:g}"
     return score, f"{metric.clips} x {metric.crops} of {metric.crop_size}, {metric.merge}"
 
 

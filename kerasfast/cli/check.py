@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
+from kerasfast.cli.check_sources import read_splits
 from kerasfast.cli.console import err, example, out, progress, start_tensorflow
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 EXAMPLE = example(
     "kerasfast records check Charades_v1_train.csv Charades_v1_test.csv --videos Charades_v1",
+    "kerasfast records check my_clips",
     "kerasfast records check records/charades --model slowfast_nano --batch-size 8",
 )
 _COLOURS: dict[Severity, str] = {"error": "bold red", "warning": "yellow", "note": "blue"}
@@ -27,22 +29,29 @@ _COLOURS: dict[Severity, str] = {"error": "bold red", "warning": "yellow", "note
 
 def check(
     subjects: Annotated[
-        list[Path], typer.Argument(help="A folder of records; or, before a build, the CSV files of the splits.")
+        list[Path],
+        typer.Argument(help="A folder of records; or, before a build, what it is built from: CSV files, or a folder."),
     ],
-    videos: Annotated[Path | None, typer.Option(help="CSV files: folder of the video files.")] = None,
-    classes: Annotated[
-        Path | None, typer.Option(help="CSV files: folder of the class files; by default that of the first CSV.")
+    videos: Annotated[
+        Path | None, typer.Option(help="Before a build: folder of the video files, as for `records build`.")
     ] = None,
-    full: Annotated[bool, typer.Option(help="CSV files: decode every frame, as a build does.")] = False,
+    frames: Annotated[
+        Path | None, typer.Option(help="Before a build: folder of the folders of frames, as for `records build`.")
+    ] = None,
+    frames_fps: Annotated[float, typer.Option(help="Before a build: frame rate of folders of frames.")] = 24.0,
+    classes: Annotated[
+        Path | None, typer.Option(help="Charades: folder of the class files; by default that of the first CSV.")
+    ] = None,
+    full: Annotated[bool, typer.Option(help="Before a build: decode every frame, as the build does.")] = False,
     model: Annotated[
         str | None,
         typer.Option(
-            help="CSV files: architecture whose clip the records are for. Records: architecture to measure the input "
-            "against, with a training step on this machine.",
-            show_default="slowfast_r50_8x8; no measurement",
+            help="Before a build: architecture whose clip the records are for. After: architecture whose training step "
+            "to measure the input against, on this machine.",
+            show_default="slowfast_r50_8x8; none measured",
         ),
     ] = None,
-    fps: Annotated[float, typer.Option(help="CSV files: frame rate at which the clip's stride counts.")] = 24.0,
+    fps: Annotated[float, typer.Option(help="Before a build: frame rate at which the clip's stride counts.")] = 24.0,
     split: Annotated[
         str | None, typer.Option(help="Records: split to check.", show_default="all; measured: train")
     ] = None,
@@ -54,17 +63,21 @@ def check(
     strict: Annotated[bool, typer.Option(help="Exit code 1 for warnings too.")] = False,
 ) -> None:
     """Look for what would spoil a build or a training: exit code 1 where there is an error."""
-    if videos is None and len(subjects) == 1 and subjects[0].is_dir():
-        if full or classes is not None:
-            raise ValueError(f"--full and --classes are for CSV files. Received: the folder {subjects[0]}.")
+    if len(subjects) == 1 and _holds_records(subjects[0]):
+        for option, given in (("--videos", videos), ("--frames", frames), ("--classes", classes), ("--full", full)):
+            if given:
+                raise ValueError(f"{option} is for what records are built from. Received: the records {subjects[0]}.")
         report = _records(subjects[0], split, model, batch_size, seconds, workers)
     else:
-        if videos is None:
-            raise ValueError(
-                "Give one folder of records, or the CSV files of the splits with --videos FOLDER. Received: "
-                f"{', '.join(map(str, subjects))}."
+        from kerasfast.data.doctor import diagnose_videos
+        from kerasfast.models.variants import variant
+
+        clip = dataclasses.replace(variant(model or "slowfast_r50_8x8").clip, fps=fps)
+        found = read_splits(subjects, videos, frames, classes)
+        with progress("Videos") as advance:
+            report = diagnose_videos(
+                *found, clip=clip, full=full, frames_fps=frames_fps, workers=workers, progress=advance
             )
-        report = _sources(subjects, videos, classes, model or "slowfast_r50_8x8", fps, full, workers)
     if file is not None:
         file.write_text(json.dumps(report.to_dict(), indent=1) + "\n", "utf-8")
     _print(report, show, file)
@@ -72,20 +85,8 @@ def check(
         raise typer.Exit(1)
 
 
-def _sources(
-    subjects: list[Path], videos: Path, classes: Path | None, model: str, fps: float, full: bool, workers: int | None
-) -> Report:
-    from kerasfast.data.annotations import read_charades_csv
-    from kerasfast.data.doctor import diagnose_videos
-    from kerasfast.data.labels import read_charades_classes
-    from kerasfast.models.variants import variant
-
-    clip = dataclasses.replace(variant(model).clip, fps=fps)
-    labels = read_charades_classes(classes or subjects[0].parent)
-    names = split_names(subjects)
-    splits = {name: read_charades_csv(path, labels, skip_bad=True) for name, path in zip(names, subjects, strict=True)}
-    with progress("Videos") as report:
-        return diagnose_videos(splits, videos, labels, clip=clip, full=full, workers=workers, progress=report)
+def _holds_records(path: Path) -> bool:
+    return any(any(path.glob(pattern)) for pattern in ("manifest-*.json", ".build-*", "*.tfrecord"))
 
 
 def _records(
@@ -115,18 +116,6 @@ def _measure(folder: Path, split: str, model: str, batch_size: int, seconds: flo
     with err.status(f"Measuring {model} at batch {batch_size}, input and both, {seconds:g} s each"):
         network = load(model, weights=False, heads=manifest.labels.sizes, clip=clip)
         return measure_throughput(network, folder, batch_size=batch_size, split=split, seconds=seconds)
-
-
-def split_names(paths: list[Path]) -> list[str]:
-    """Names of splits by those of their files: what follows the last underscore, or all of it if that is not unique.
-
-    Raises:
-        ValueError: The same file twice.
-    """
-    for names in ([path.stem.rpartition("_")[2] for path in paths], [path.stem for path in paths]):
-        if len(set(names)) == len(names):
-            return names
-    raise ValueError(f"Give each split once, in files of different names. Received: {', '.join(map(str, paths))}.")
 
 
 def _print(report: Report, show: int, file: Path | None) -> None:

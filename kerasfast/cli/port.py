@@ -35,15 +35,13 @@ def port(
     from kerasfast.registry import entry, published_network
 
     row = entry(name)
-    if to is None and row.source is None:
-        raise ValueError(f"No checkpoint is published under {name!r}, so none can go into the cache. Give --out.")
-    if to is not None and not (to.name.endswith(".weights.h5") and to.parent.is_dir()):
-        raise ValueError(f"--out must be a .weights.h5 file in a folder that exists. Received: {to}.")
     with err.status("Reading, checking, writing"):
-        if to is None:
+        if to is not None:
+            path, how = to, _port_own(file, to, row)
+        elif row.source is not None:
             path, how = add(name, row.source, published_network(row), file), f'"{name}"'
         else:
-            path, how = to, _port_own(file, to, row)
+            raise ValueError(f"No checkpoint is published under {name!r}, so none can go into the cache. Give --out.")
     out.print(f"{path}: {path.stat().st_size / 1e6:.1f} MB. Load it with kerasfast.load({how}).", soft_wrap=True)
 
 
@@ -52,11 +50,18 @@ def _port_own(file: Path, to: Path, row: Entry) -> str:
     from kerasfast.checkpoints import read, to_canonical
     from kerasfast.models.classifier import build
     from kerasfast.models.heads import KINETICS400
+    from kerasfast.models.variants import override
     from kerasfast.porting import port as write
+    from kerasfast.registry import form_of_file
 
+    if not (to.name.endswith(".weights.h5") and to.parent.is_dir()):
+        raise ValueError(f"--out must be a .weights.h5 file in a folder that exists. Received: {to}.")
+    form = form_of_file(row, file)
     heads, how = row.head_rows() or KINETICS400, f'"{row.name}", weights="{to}"'
     shape = to_canonical(read(file)).shapes.get("head/action/kernel")
     if shape is not None and shape[-1] != heads["action"].classes:
         heads, how = {"action": shape[-1]}, f'{how}, heads={{"action": {shape[-1]}}}'
-    write(file, to, lambda: build(row.variant, heads=heads, dtype="float32"))
-    return how
+    write(file, to, lambda: build(override(row.variant, **form), heads=heads, dtype="float32"))
+    # The file that is written no longer tells its library.
+    differs = {name: value for name, value in form.items() if getattr(row.variant, name) != value}
+    return "".join([how, *(f", {name}={value!r}" for name, value in differs.items())])

@@ -1,27 +1,34 @@
-"""Annotations in the format of Charades: one row a video, with timed actions."""
+"""Annotated videos: one row a video, with timed actions. And the reader of Charades' format."""
 
 from __future__ import annotations
 
-import csv
-import math
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from kerasfast.data.csv_rows import read_csv, read_seconds, shortened
 from kerasfast.data.errors import DataError, RepeatedIdError
 from kerasfast.data.labels import LabelSpace, parse_class_id
 
 NEEDED_COLUMNS = ("id", "subject", "actions", "length")
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".webm", ".mov", ".m4v", ".mpg", ".mpeg", ".3gp")
+VIDEO_SUFFIXES += (".wmv", ".flv", ".ts", ".mts", ".ogv")
+FRAME_SUFFIXES = (".jpg", ".jpeg")
 # An id becomes a file name, so it holds no separator and does not begin with a dot.
 _ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
-_MESSAGE_ITEMS = 10  # longer lists are cut in a message
 
 
 @dataclass(frozen=True)
 class Segment:
-    """One action and when it happens, in seconds from the start of the video; `start_seconds < end_seconds`."""
+    """One action and when it happens, in seconds from the start of the video; `start_seconds < end_seconds`.
+
+    Args:
+        action: The label, a number of the `LabelSpace`.
+        start_seconds: When it begins.
+        end_seconds: When it ends; infinite for an action that goes on to the end of the video.
+    """
 
     action: int
     start_seconds: float
@@ -33,18 +40,19 @@ class VideoRow:
     """One annotated video.
 
     Args:
-        id: Name of the video file without its ending.
-        subject: Who acts; a split by subject keeps people apart.
-        length_seconds: Length as listed; the file may differ a little.
+        id: What tells the video from all others: in Charades the name of its file without the ending, in a folder or
+            list its path there.
+        subject: Who acts, if listed; a split by subject keeps people apart.
+        length_seconds: Length if listed; the file may differ a little.
         segments: Timed actions, inside 0 .. length_seconds, in the order of the file.
-        line: Line of the annotation file, for messages.
+        line: Line of the annotation file, for messages; 0 where there is none.
         untimed: Actions of segments that were dropped because their times make no sense. They label the
             video, never a clip.
     """
 
     id: str
     subject: str
-    length_seconds: float
+    length_seconds: float | None
     segments: tuple[Segment, ...]
     line: int
     untimed: tuple[int, ...] = ()
@@ -86,17 +94,37 @@ class AnnotationReport:
             f"{self.clipped_ends:,} ends past the video clipped"
         )
         if self.dropped:
-            text += f", {len(self.dropped):,} reversed or empty segments dropped (lines {_cut(self.dropped)})"
+            text += f", {len(self.dropped):,} reversed or empty segments dropped (lines {shortened(self.dropped)})"
         return text
 
 
 @dataclass(frozen=True)
 class Annotations:
-    """Rows in the order of the file, what was corrected in them, and the errors of those that were left out."""
+    """Rows in the order of the file, and a report of what was found or corrected; `str(report)` says it in a line.
+
+    `bad_rows` are the errors of the rows that were left out, where that was asked for.
+    """
 
     rows: tuple[VideoRow, ...]
-    report: AnnotationReport
-    bad_rows: tuple[DataError, ...] = ()
+    report: Any
+    bad_rows: tuple[DataError, ...] = field(default=(), kw_only=True)
+
+
+@dataclass(frozen=True)
+class LabelledVideos(Annotations):
+    """Annotations that name the files of the videos and their classes too: what a folder or a list holds.
+
+    `build_records(found, found.videos, found.labels, ...)` stores them.
+
+    Args:
+        rows: The videos.
+        report: What was found.
+        videos: File of each video by id, or folder of its frames.
+        labels: The classes.
+    """
+
+    videos: dict[str, Path]
+    labels: LabelSpace
 
 
 def read_charades_csv(path: str | Path, labels: LabelSpace, *, skip_bad: bool = False) -> Annotations:
@@ -124,29 +152,21 @@ def read_charades_csv(path: str | Path, labels: LabelSpace, *, skip_bad: bool = 
     lines: dict[str, int] = {}
     bad_rows: list[DataError] = []
     tally = _Tally()
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=True)
-            columns = _read_header(path, next(reader, []))
-            line = reader.line_num + 1
-            for fields in reader:
-                try:
-                    if fields:
-                        row = _read_row(fields, columns, f"{path}:{line}", line, labels, tally)
-                        if row.id in lines:
-                            raise RepeatedIdError(
-                                f"{path}:{line}: video {row.id!r} is listed a second time, first on line "
-                                f"{lines[row.id]}. Keep one of the two rows."
-                            )
-                        lines[row.id] = line
-                        rows.append(row)
-                except DataError as error:
-                    if not skip_bad:
-                        raise
-                    bad_rows.append(error)
-                line = reader.line_num + 1
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: cannot be read as a CSV file ({error}). Give a UTF-8 CSV file.") from error
+    for line, fields in read_csv(path, NEEDED_COLUMNS, bad_rows if skip_bad else None):
+        try:
+            row = _read_row(fields, f"{path}:{line}", line, labels, tally)
+            if row.id in lines:
+                raise RepeatedIdError(
+                    f"{path}:{line}: video {row.id!r} is listed a second time, first on line {lines[row.id]}. "
+                    "Keep one of the two rows."
+                )
+        except DataError as error:
+            if not skip_bad:
+                raise
+            bad_rows.append(error)
+            continue
+        lines[row.id] = line
+        rows.append(row)
     if not rows and not bad_rows:
         raise DataError(f"{path}: holds no video, only a header. Give a file with at least one row.")
     report = AnnotationReport(
@@ -158,7 +178,7 @@ def read_charades_csv(path: str | Path, labels: LabelSpace, *, skip_bad: bool = 
         reversed_segments=tuple(tally.reversed_segments),
         dropped=tuple(tally.dropped),
     )
-    return Annotations(tuple(rows), report, tuple(bad_rows))
+    return Annotations(tuple(rows), report, bad_rows=tuple(bad_rows))
 
 
 def find_videos(rows: Iterable[VideoRow], folder: str | Path, *, skip_missing: bool = False) -> dict[str, Path]:
@@ -183,24 +203,52 @@ def find_videos(rows: Iterable[VideoRow], folder: str | Path, *, skip_missing: b
         if path.suffix.lower() in VIDEO_SUFFIXES:
             files.setdefault(path.stem, []).append(path)
     found: dict[str, Path] = {}
-    missing: list[str] = []
     for row in rows:
         paths = files.get(row.id, [])
         if len(paths) > 1:
             names = " and ".join(path.name for path in paths)
             raise DataError(f"{folder}: video {row.id!r} has {len(paths)} files, {names}. Keep one of them.")
-        if paths:
-            found[row.id] = paths[0]
-        else:
-            missing.append(row.id)
-    if skip_missing:
-        found.update({name: folder / f"{name}.mp4" for name in missing})
-    elif missing:
-        raise DataError(
-            f"{folder}: {len(missing)} of {len(missing) + len(found)} annotated videos have no file here "
-            f"({_cut(missing)}). Expected names such as {missing[0]}.mp4; add the files or delete the rows."
-        )
+        found[row.id] = paths[0] if paths else folder / f"{row.id}.mp4"
+    _check_missing(found, folder, skip_missing)
     return found
+
+
+def find_frames(rows: Iterable[VideoRow], folder: str | Path, *, skip_missing: bool = False) -> dict[str, Path]:
+    """The folder of JPEG frames of every row, `folder/<id>`, as in the frame archive of Charades.
+
+    Args:
+        rows: The annotated videos.
+        folder: Folder of the folders.
+        skip_missing: As in `find_videos`.
+
+    Returns:
+        Path by id.
+
+    Raises:
+        DataError: The folder does not exist, or holds no folder of some videos (they are listed).
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder. Give the folder that holds a folder of frames for each video.")
+    found = {row.id: folder / row.id for row in rows}
+    _check_missing(found, folder, skip_missing)
+    return found
+
+
+def is_frame_folder(path: Path) -> bool:
+    """Whether a path is a folder of JPEG frames, which stands for a video."""
+    return path.is_dir() and any(
+        entry.suffix.lower() in FRAME_SUFFIXES and not entry.name.startswith(".") for entry in path.iterdir()
+    )
+
+
+def _check_missing(found: Mapping[str, Path], folder: Path, skip_missing: bool) -> None:
+    missing = [name for name, path in found.items() if not path.exists()]
+    if missing and not skip_missing:
+        raise DataError(
+            f"{folder}: {len(missing)} of {len(found)} annotated videos have no file here ({shortened(missing)}). "
+            f"Expected names such as {found[missing[0]].name}; add the files or delete the rows."
+        )
 
 
 class _Tally:
@@ -214,33 +262,13 @@ class _Tally:
         self.dropped: list[int] = []
 
 
-def _read_header(path: Path, header: list[str]) -> dict[str, int]:
-    columns = {name.strip(): position for position, name in enumerate(header)}
-    missing = [name for name in NEEDED_COLUMNS if name not in columns]
-    if missing:
-        raise DataError(
-            f"{path}:1: the header lacks {', '.join(missing)}. Received: {','.join(header)!r}. "
-            f"The first line names the columns and must hold {', '.join(NEEDED_COLUMNS)}."
-        )
-    if len(columns) != len(header):
-        raise DataError(f"{path}:1: the header names a column twice. Received: {','.join(header)!r}.")
-    return columns
-
-
-def _read_row(
-    fields: list[str], columns: dict[str, int], where: str, line: int, labels: LabelSpace, tally: _Tally
-) -> VideoRow:
-    if len(fields) != len(columns):
-        raise DataError(
-            f"{where}: {len(fields)} fields, but the header names {len(columns)}. "
-            "Put a field that holds commas in double quotes."
-        )
-    name, subject, actions, length = (fields[columns[column]].strip() for column in NEEDED_COLUMNS)
+def _read_row(fields: dict[str, str], where: str, line: int, labels: LabelSpace, tally: _Tally) -> VideoRow:
+    name, subject, actions, length = (fields[column] for column in NEEDED_COLUMNS)
     if not _ID.fullmatch(name):
         raise DataError(
             f"{where}: {name!r} cannot be a video id. Use letters, digits, '_', '-' and '.', as in '46GP8'."
         )
-    length_seconds = _read_seconds(length, "length", where)
+    length_seconds = read_seconds(length, "length", where)
     if length_seconds == 0:
         raise DataError(f"{where}: length must be positive. Received: {length!r}. Give the seconds of the video.")
     segments: list[Segment] = []
@@ -268,21 +296,4 @@ def _read_action(text: str, where: str, labels: LabelSpace) -> tuple[int, float,
             f"{where}: an action is 'class start end' in seconds, actions are joined by ';'. Received: {text!r}."
         )
     action = parse_class_id(fields[0], "c", labels.sizes["action"], where)
-    return action, _read_seconds(fields[1], "start", where), _read_seconds(fields[2], "end", where)
-
-
-def _read_seconds(text: str, name: str, where: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
-    if not 0 <= seconds < math.inf:
-        raise DataError(f"{where}: {name} must be a number of seconds, 0 or more. Received: {text!r}.")
-    return seconds
-
-
-def _cut(items: Iterable[object]) -> str:
-    """The first items of a list, for a message."""
-    texts = [str(item) for item in items]
-    more = [f"... {len(texts) - _MESSAGE_ITEMS} more"] if len(texts) > _MESSAGE_ITEMS else []
-    return ", ".join(texts[:_MESSAGE_ITEMS] + more)
+    return action, read_seconds(fields[1], "start", where), read_seconds(fields[2], "end", where)

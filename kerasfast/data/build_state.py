@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from kerasfast.data.clips import ClipSpec
 from kerasfast.data.errors import DataError
-from kerasfast.data.manifest import Manifest, Options, Shard, differing_options, write_json
+from kerasfast.data.manifest import Manifest, Options, Shard, differing_options, manifest_path, write_json
+
+
+class BuiltDifferentlyError(DataError):
+    """The folder holds this split built from other options or inputs."""
 
 
 class BuildState:
@@ -34,7 +39,7 @@ class BuildState:
         """Takes the folder for this build.
 
         Raises:
-            DataError: A build from other options or inputs began here and has not ended.
+            BuiltDifferentlyError: A build from other options or inputs began here and has not ended.
         """
         self._folder.mkdir(exist_ok=True)
         path = self._folder / "options.json"
@@ -49,7 +54,8 @@ class BuildState:
         """Checks that a manifest which is there already is the one that this build would write.
 
         Raises:
-            DataError: It was built from other options or inputs, or without videos that may not be skipped now.
+            BuiltDifferentlyError: It was built from other options or inputs.
+            DataError: It was built without videos that may not be skipped now.
         """
         if manifest.fingerprint != self._fingerprint:
             raise self._built_differently(path, manifest.options)
@@ -87,9 +93,19 @@ class BuildState:
     def _part_path(self, number: int) -> Path:
         return self._folder / f"part-{number:05d}.json"
 
-    def _built_differently(self, path: Path, old: Options) -> DataError:
+    def _built_differently(self, path: Path, old: Options) -> BuiltDifferentlyError:
         differing = differing_options(old, self._options) or "other videos, annotations or labels"
-        return DataError(
+        return BuiltDifferentlyError(
             f"{path}: split {self._split!r} was built differently here ({differing}). Give the same options, "
             f"another folder, or delete {path} and the files {self._split}-*."
         )
+
+
+def remove_split(folder: Path, split: str) -> None:
+    """Deletes the records of a split, finished or not, beginning with the manifest without which they are none."""
+    manifest_path(folder, split).unlink(missing_ok=True)
+    for path in folder.glob(f"{split}-*.tfrecord*"):
+        path.unlink()
+    notes = folder / f".build-{split}"
+    if notes.is_dir():
+        shutil.rmtree(notes)

@@ -94,6 +94,26 @@ def test_starts(length: int, clip: ClipSpec, clips: int = 10) -> np.ndarray:
 test_starts.__test__ = False
 
 
+def whole_video_indices(length: int, frames: int) -> np.ndarray:
+    """The middle frames of `frames` equal parts of a video: PySlowFast's rule for testing on Something-Something.
+
+    Part i goes from round(i * s) to round((i + 1) * s) with s = (length - 1) / frames, and its middle is rounded down.
+
+    Args:
+        length: Frames of the video.
+        frames: Frames of the view.
+
+    Returns:
+        int64 `(frames,)`, every value in 0 .. length - 1; a video shorter than the view repeats frames.
+
+    Raises:
+        ValueError: `length` is not positive.
+    """
+    _check_length(length)
+    bounds = np.round(np.arange(frames + 1) * ((length - 1) / frames)).astype(np.int64)
+    return (bounds[:-1] + bounds[1:]) // 2
+
+
 def kinetics_indices(start_frame: float, clip: ClipSpec, source_fps: float, length: int) -> np.ndarray:
     """Source-frame indices of a clip by PySlowFast's rule for Kinetics.
 

@@ -22,7 +22,8 @@ def open_file(path: Path) -> tuple[av.container.InputContainer, av.video.stream.
     if path.stat().st_size == 0:
         raise DataError(f"{path}: is empty. Copy or download the video again.")
     try:
-        container = av.open(str(path), metadata_errors="replace")  # a title in Latin-1 is no reason to refuse
+        # Absolute, because FFmpeg takes "a:b.mp4" for a protocol; a title in Latin-1 is no reason to refuse.
+        container = av.open(str(path.absolute()), metadata_errors="replace")
     except (av.FFmpegError, OSError) as error:
         raise DataError(
             f"{path}: cannot be opened as a video ({error.strerror}): not a video file, or truncated. "

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
 from pathlib import Path
 
-from kerasfast.data.annotations import VIDEO_SUFFIXES, Annotations, VideoRow
+from kerasfast.data.annotations import VIDEO_SUFFIXES, AnnotationReport, Annotations, LabelledVideos, VideoRow
 from kerasfast.data.clips import ClipSpec
 from kerasfast.data.errors import DataError, RepeatedIdError, TruncatedVideoError
 from kerasfast.data.findings import ClassCounts, Findings, Report, add_shared, count_classes
+from kerasfast.data.folder import FolderReport
+from kerasfast.data.frames import ARCHIVE_FPS
 from kerasfast.data.labels import LabelSpace
 from kerasfast.data.manifest import class_counts
-from kerasfast.data.video_check import VideoFacts, examine
+from kerasfast.data.video_check import VideoFacts, examine, examine_frames
 
 # Lengths and ends are listed to a hundredth of a second, and a file may show its last frame for longer or not.
 _END_SLACK_SECONDS = 0.1
@@ -24,11 +28,12 @@ _LENGTH_SLACK_SECONDS = 2.0
 
 def diagnose_videos(
     splits: Mapping[str, Annotations | Iterable[VideoRow]],
-    videos: Mapping[str, str | Path] | str | Path,
-    labels: LabelSpace,
+    videos: Mapping[str, str | Path] | str | Path | None = None,
+    labels: LabelSpace | None = None,
     *,
     clip: ClipSpec,
     full: bool = False,
+    frames_fps: float = ARCHIVE_FPS,
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Report:
@@ -36,43 +41,67 @@ def diagnose_videos(
 
     By default each file is read once: header, first frame, and the times of all frames, without decoding them. That
     finds what cannot be opened or is cut short, and tells the true length and rate. Damage inside a file shows only if
-    it is decoded: `full` takes as long as the build's own decoding.
+    it is decoded: `full` takes as long as the build's own decoding. Of a folder of frames the names are read by
+    default, and the files with `full`.
 
     Args:
         splits: Annotations by name of their split; a name that holds "train" is for training, as in `build_records`.
-        videos: Folder of the video files (`<id>.mp4` or another usual ending), or path by id.
-        labels: The classes of the annotations.
+        videos: Folder of the video files (`<id>.mp4` or another usual ending), or path by id; by default what each of
+            the annotations says, as a list or a folder per class does.
+        labels: The classes; by default those that come with the annotations.
         clip: The clip that the records are for.
         full: Decode every frame of every video.
+        frames_fps: Frame rate of folders of frames.
         workers: Videos read at a time; by default as many as there are cores.
         progress: Called with (videos done, videos in all).
 
     Returns:
-        The findings, with `checked` holding the number of videos and of the files among them that can be read.
+        The findings, with `checked` holding the number of videos and of those among them that can be read.
 
     Raises:
-        ValueError: No splits.
+        ValueError: No splits, or annotations that come without videos or labels where none are given.
         DataError: `videos` is no folder.
     """
     if not splits:
         raise ValueError("splits must hold at least one split. Received none.")
     findings = Findings()
-    rows = {name: tuple(given.rows if isinstance(given, Annotations) else given) for name, given in splits.items()}
-    for name, given in splits.items():
-        if isinstance(given, Annotations):
-            _check_corrections(findings, name, given)
+    parts = [_Part.of(name, given, labels) for name, given in splits.items()]
+    paths = _paths(findings, parts, videos)
     counts: list[ClassCounts] = []
-    for name in rows:
-        counts += _check_rows(findings, name, rows[name], labels)
-    paths = _paths(findings, rows, videos)
-    _check_shared(findings, rows, paths)
-    facts = _examine(findings, rows, paths, full, workers, progress)
-    for name, listed in rows.items():
-        for row in listed:
-            if row.id in paths and paths[row.id] in facts:
-                _check_video(findings, f"{name}/{row.id}", row, facts[paths[row.id]], clip, labels)
-    checked = {"videos": sum(map(len, rows.values())), "readable": len(facts)}
+    for part in parts:
+        _check_corrections(findings, part)
+        counts += _check_rows(findings, part)
+        if part.labels != parts[0].labels:
+            findings.add("other_labels", part.name, f"{part.labels.sizes}, {parts[0].name} {parts[0].labels.sizes}")
+    _check_shared(findings, parts, paths)
+    look = functools.partial(_facts, full=full, frames_fps=frames_fps)
+    facts = _examine(findings, parts, paths, look, workers, progress)
+    for part in parts:
+        for row in part.rows:
+            path = paths[part.name].get(row.id)
+            if path is not None and path in facts:
+                _check_video(findings, f"{part.name}/{row.id}", row, facts[path], clip, part.labels)
+    checked = {"videos": sum(len(part.rows) for part in parts), "readable": len(facts)}
     return Report(checked, findings.sorted(), tuple(counts))
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A split as it was given."""
+
+    name: str
+    rows: tuple[VideoRow, ...]
+    labels: LabelSpace
+    given: Annotations | None
+
+    @classmethod
+    def of(cls, name: str, given: Annotations | Iterable[VideoRow], labels: LabelSpace | None) -> _Part:
+        annotations = given if isinstance(given, Annotations) else None
+        own = annotations.labels if isinstance(annotations, LabelledVideos) else None
+        found = own if labels is None else labels
+        if found is None:
+            raise ValueError(f"labels must be given for annotations that come without classes, as split {name!r} does.")
+        return cls(name, tuple(given.rows if isinstance(given, Annotations) else given), found, annotations)
 
 
 def is_training(split: str) -> bool:
@@ -80,67 +109,87 @@ def is_training(split: str) -> bool:
     return "train" in split
 
 
-def _check_corrections(findings: Findings, split: str, annotations: Annotations) -> None:
+def _check_corrections(findings: Findings, part: _Part) -> None:
     """What reading the annotations corrected or left out."""
-    for error in annotations.bad_rows:
-        findings.add("duplicate_id" if isinstance(error, RepeatedIdError) else "bad_row", split, str(error))
-    report = annotations.report
-    ids = {row.line: row.id for row in annotations.rows}
+    if part.given is None:
+        return
+    for error in part.given.bad_rows:
+        findings.add("duplicate_id" if isinstance(error, RepeatedIdError) else "bad_row", part.name, str(error))
+    report = part.given.report
+    if isinstance(report, FolderReport):
+        for name in report.ignored:
+            findings.add("unlisted", f"{part.name}/{name}")
+    if not isinstance(report, AnnotationReport):
+        return
+    ids = {row.line: row.id for row in part.rows}
     for code, lines in (("reversed_segment", report.reversed_segments), ("late_segment", report.late_starts)):
         for line in lines:
-            findings.add(code, f"{split}/{ids.get(line, '?')}", f"line {line}")
+            findings.add(code, f"{part.name}/{ids.get(line, '?')}", f"line {line}")
     if report.clipped_ends:
-        findings.add("clipped_end", split, f"{report.clipped_ends:,} of {report.segments:,} segments")
+        findings.add("clipped_end", part.name, f"{report.clipped_ends:,} of {report.segments:,} segments")
 
 
-def _check_rows(findings: Findings, split: str, rows: Sequence[VideoRow], labels: LabelSpace) -> list[ClassCounts]:
+def _check_rows(findings: Findings, part: _Part) -> list[ClassCounts]:
     """What the rows say of themselves."""
     lines: dict[str, int] = {}
     actions = []
-    for row in rows:
-        subject = f"{split}/{row.id}"
+    for row in part.rows:
+        subject = f"{part.name}/{row.id}"
         if row.id in lines:
             findings.add("duplicate_id", subject, f"lines {lines[row.id]} and {row.line}")
         lines.setdefault(row.id, row.line)
         if not row.actions:
             findings.add("no_labels", subject)
         try:
-            labels.targets(row.actions)
+            part.labels.targets(row.actions)
         except ValueError as error:
             findings.add("unknown_label", subject, str(error))
         else:
             actions.append(row.actions)
-    return count_classes(findings, split, labels.heads, class_counts(labels, actions))
+    return count_classes(findings, part.name, part.labels.heads, class_counts(part.labels, actions))
 
 
-def _check_shared(findings: Findings, rows: Mapping[str, Sequence[VideoRow]], paths: Mapping[str, Path]) -> None:
+def _check_shared(findings: Findings, parts: Sequence[_Part], paths: Mapping[str, Mapping[str, Path]]) -> None:
     """Videos and subjects on both sides."""
 
-    def ids_by(key: Callable[[VideoRow], str]) -> dict[str, tuple[bool, dict[str, list[str]]]]:
+    def ids_by(key: Callable[[_Part, VideoRow], str]) -> dict[str, tuple[bool, dict[str, list[str]]]]:
         found: dict[str, tuple[bool, dict[str, list[str]]]] = {}
-        for split, listed in rows.items():
+        for part in parts:
             ids: dict[str, list[str]] = {}
-            for row in listed:
-                ids.setdefault(key(row), []).append(row.id)
+            for row in part.rows:
+                ids.setdefault(key(part, row), []).append(row.id)
             ids.pop("", None)
-            found[split] = (is_training(split), ids)
+            found[part.name] = (is_training(part.name), ids)
         return found
 
-    # Two ids of one file are one video.
-    add_shared(findings, "shared_video", ids_by(lambda row: str(paths.get(row.id, row.id))))
-    add_shared(findings, "shared_subject", ids_by(lambda row: row.subject))
+    # Two ids of one file are one video, and one id of two files are two.
+    add_shared(findings, "shared_video", ids_by(lambda part, row: str(paths[part.name].get(row.id, row.id))))
+    add_shared(findings, "shared_subject", ids_by(lambda _, row: row.subject))
 
 
 def _paths(
-    findings: Findings, rows: Mapping[str, Sequence[VideoRow]], videos: Mapping[str, str | Path] | str | Path
-) -> dict[str, Path]:
-    """The file of every video by id, as far as there is one; notes files that are there twice, or of no video."""
+    findings: Findings, parts: Sequence[_Part], videos: Mapping[str, str | Path] | str | Path | None
+) -> dict[str, dict[str, Path]]:
+    """For each split the file of every video by id, as far as there is one; notes files that are there twice, or of
+    no video.
+    """
+    if videos is None:
+        missing = [part.name for part in parts if not isinstance(part.given, LabelledVideos)]
+        if missing:
+            raise ValueError(f"videos must be given for annotations that come without, as split {missing[0]!r} does.")
+        given = {part.name: part.given.videos for part in parts if isinstance(part.given, LabelledVideos)}
+        return {name: {key: path.resolve() for key, path in found.items()} for name, found in given.items()}
     if isinstance(videos, Mapping):
-        return {name: Path(path).resolve() for name, path in videos.items()}
-    folder = Path(videos)
+        found = {name: Path(path).resolve() for name, path in videos.items()}
+    else:
+        found = _files(findings, Path(videos), {row.id for part in parts for row in part.rows})
+    return {part.name: found for part in parts}
+
+
+def _files(findings: Findings, folder: Path, wanted: set[str]) -> dict[str, Path]:
+    """The video files of a folder by id."""
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder. Give the folder of the video files.")
-    wanted = {row.id for listed in rows.values() for row in listed}
     paths: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() not in VIDEO_SUFFIXES:
@@ -156,18 +205,21 @@ def _paths(
 
 def _examine(
     findings: Findings,
-    rows: Mapping[str, Sequence[VideoRow]],
-    paths: Mapping[str, Path],
-    full: bool,
+    parts: Sequence[_Part],
+    paths: Mapping[str, Mapping[str, Path]],
+    look: Callable[[Path], VideoFacts | DataError],
     workers: int | None,
     progress: Callable[[int, int], None] | None,
 ) -> dict[Path, VideoFacts]:
-    """Facts of every file that can be read; notes the others."""
-    wanted = {row.id: f"{split}/{row.id}" for split, listed in reversed(rows.items()) for row in reversed(listed)}
-    there = {paths[name]: None for name in wanted if name in paths and paths[name].exists()}
+    """Facts of every file that can be read; notes the others, each for the first row that names it."""
+    wanted: dict[Path | str, str] = {}
+    for part in parts:
+        for row in part.rows:
+            wanted.setdefault(paths[part.name].get(row.id, row.id), f"{part.name}/{row.id}")
+    there = [path for path in wanted if isinstance(path, Path) and path.exists()]
     found: dict[Path, VideoFacts | DataError] = {}
     with ThreadPoolExecutor(workers or os.cpu_count(), thread_name_prefix="doctor") as pool:
-        futures = {pool.submit(_facts, path, full): path for path in there}
+        futures = {pool.submit(look, path): path for path in there}
         try:
             for done, future in enumerate(as_completed(futures), 1):
                 found[futures[future]] = future.result()
@@ -176,19 +228,19 @@ def _examine(
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-    for name, subject in reversed(wanted.items()):
-        fact = found.get(paths[name]) if name in paths else None
+    for path, subject in wanted.items():
+        fact = found.get(path) if isinstance(path, Path) else None
         if fact is None:
-            findings.add("missing", subject, f"expected {paths[name]}" if name in paths else "")
+            findings.add("missing", subject, f"expected {path}" if isinstance(path, Path) else "")
         elif isinstance(fact, DataError):
             code = "truncated" if isinstance(fact, TruncatedVideoError) else "undecodable"
-            findings.add(code, subject, str(fact).removeprefix(f"{paths[name]}: "))
+            findings.add(code, subject, str(fact).removeprefix(f"{path}: "))
     return {path: fact for path, fact in found.items() if isinstance(fact, VideoFacts)}
 
 
-def _facts(path: Path, full: bool) -> VideoFacts | DataError:
+def _facts(path: Path, full: bool, frames_fps: float) -> VideoFacts | DataError:
     try:
-        return examine(path, full)
+        return examine_frames(path, frames_fps, full) if path.is_dir() else examine(path, full)
     except DataError as error:
         return error
 
@@ -226,6 +278,7 @@ def _check_video(
             findings.add("label_past_end", subject, f"{name!r} ends at {end:.2f} s, {there}")
 
 
-def _label_name(labels: LabelSpace, action: int) -> str:
-    names = labels.heads["action"]
-    return names[action] if 0 <= action < len(names) else str(action)
+def _label_name(labels: LabelSpace, label: int) -> str:
+    """The class that a label stands for in the annotations."""
+    names = [name for head in labels.annotated for name in labels.heads[head]]
+    return names[label] if 0 <= label < len(names) else str(label)

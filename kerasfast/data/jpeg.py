@@ -34,14 +34,19 @@ class JpegEncoder:
             lambda frames: tf.stack([encode(frame) for frame in tf.unstack(frames)])
         ).get_concrete_function(group)
 
-    def __call__(self, frames: Iterable[tuple[int, np.ndarray]]) -> Iterator[tuple[int, bytes]]:
+    def __call__(self, frames: Iterable[tuple[int, np.ndarray | bytes]]) -> Iterator[tuple[int, bytes]]:
         """JPEG bytes of a stream of (index, uint8 `(H, W, 3)`), in the same order; all frames of one size.
 
-        An array that comes again right after itself is encoded once.
+        An array that comes again right after itself is encoded once. Bytes are JPEG already and pass as they are.
         """
         indices: list[list[int]] = []
         group: list[np.ndarray] = []
         for index, frame in frames:
+            if isinstance(frame, bytes):
+                yield from _flatten(indices, self._encode(group))
+                indices, group = [], []
+                yield index, frame
+                continue
             if group and frame is group[-1]:
                 indices[-1].append(index)
                 continue

@@ -1,9 +1,10 @@
-"""Label spaces with a verb, an object and an action head. NumPy only."""
+"""Label spaces: the heads of a data set, their classes, and what the labels of its annotations mean. NumPy only."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import numpy as np
 
 from kerasfast.data.errors import DataError
 
-HEADS = ("verb", "object", "action")
+# "sigmoid": any number of classes may hold at once; "softmax": exactly one does.
+ACTIVATIONS = ("sigmoid", "softmax")
+CHARADES_HEADS = ("verb", "object", "action")
 # Head -> (letter of its ids, file name after the prefix), as in the Charades archive.
 _FILES = {
     "verb": ("v", "_verbclasses.txt"),
@@ -23,34 +26,54 @@ _MAPPING_FILE = "_mapping.txt"
 
 @dataclass(frozen=True)
 class LabelSpace:
-    """The classes of every head, and the verb and the object that each action implies.
+    """The heads of a data set with their classes, and which classes a label of its annotations stands for.
+
+    A label is the number that a timed action carries. It counts the classes of the heads that are annotated: those of
+    the only one, or those of all one after the other. An implied head is not annotated: each class of the
+    annotated head, of which there is one then, implies a class of it, as an action of Charades implies a verb and an
+    object.
 
     Args:
-        heads: Class names by head, in the order verb, object, action.
-        action_verb: For each action, the index of its verb.
-        action_object: For each action, the index of its object (the object "None" is a class like any other).
+        heads: Class names by head.
+        activations: "sigmoid" for a head whose classes may hold together, "softmax" for one of which every clip has
+            one class; heads that are not named are "sigmoid".
+        implied: For each implied head, the index of its class for each class of the annotated head.
 
     Raises:
-        ValueError: Another set of heads, or an action without a verb or an object that exists.
+        ValueError: A head without classes, an unknown head or activation, or implied classes that do not exist.
+
+    >>> space = LabelSpace({"verb": ("open", "close"), "noun": ("door", "box", "bag")})
+    >>> space.label("noun", "box")
+    3
+    >>> {head: target.tolist() for head, target in space.targets([0, 3]).items()}
+    {'verb': [1.0, 0.0], 'noun': [0.0, 1.0, 0.0]}
     """
 
     heads: dict[str, tuple[str, ...]]
-    action_verb: tuple[int, ...]
-    action_object: tuple[int, ...]
+    activations: dict[str, str] = field(default_factory=dict)
+    implied: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if tuple(self.heads) != HEADS:
-            raise ValueError(f"A LabelSpace has the heads {HEADS}, in this order. Received: {tuple(self.heads)}.")
-        for head, implied in (("verb", self.action_verb), ("object", self.action_object)):
-            if len(implied) != len(self.heads["action"]):
+        if not self.heads or not all(self.heads.values()):
+            raise ValueError(f"A LabelSpace needs a head, and a class for each. Received: {self.heads}.")
+        for name, values in (("activations", self.activations), ("implied", self.implied)):
+            if unknown := [head for head in values if head not in self.heads]:
+                raise ValueError(f"{name} must be of the heads {tuple(self.heads)}. Received: {unknown[0]!r}.")
+        for head, activation in self.activations.items():
+            if activation not in ACTIVATIONS:
+                raise ValueError(f"The activation of {head!r} must be one of {ACTIVATIONS}. Received: {activation!r}.")
+        object.__setattr__(self, "activations", {head: self.activations.get(head, "sigmoid") for head in self.heads})
+        if self.implied and len(self.annotated) != 1:
+            raise ValueError(
+                "Where heads are implied, one head is annotated and implies them. "
+                f"Received: implied {tuple(self.implied)} of {tuple(self.heads)}."
+            )
+        for head, implied in self.implied.items():
+            size = len(self.heads[head])
+            if len(implied) != self.labels or not all(0 <= index < size for index in implied):
                 raise ValueError(
-                    f"action_{head} must have one index for each of the {len(self.heads['action'])} actions. "
-                    f"Received: {len(implied)}."
-                )
-            wrong = [index for index in implied if not 0 <= index < len(self.heads[head])]
-            if wrong:
-                raise ValueError(
-                    f"action_{head} must hold indices below {len(self.heads[head])}. Received: {wrong[0]}."
+                    f"implied[{head!r}] must hold an index below {size} for each of the {self.labels} classes of "
+                    f"{self.annotated[0]!r}. Received: {implied}."
                 )
 
     @property
@@ -58,45 +81,115 @@ class LabelSpace:
         """Number of classes by head."""
         return {head: len(names) for head, names in self.heads.items()}
 
+    @property
+    def annotated(self) -> tuple[str, ...]:
+        """The heads whose classes annotations name."""
+        return tuple(head for head in self.heads if head not in self.implied)
+
+    @property
+    def labels(self) -> int:
+        """Number of labels."""
+        return sum(len(self.heads[head]) for head in self.annotated)
+
+    def label(self, head: str, name: str) -> int:
+        """The label that stands for a class of an annotated head.
+
+        Raises:
+            ValueError: There is no such head, or no such class in it.
+        """
+        if head not in self.annotated:
+            raise ValueError(f"Annotations name classes of {self.annotated}. Received: head {head!r}.")
+        if name not in self.heads[head]:
+            raise ValueError(f"{name!r} is none of the {len(self.heads[head])} classes of {head!r}.")
+        before = self.annotated[: self.annotated.index(head)]
+        return sum(len(self.heads[other]) for other in before) + self.heads[head].index(name)
+
+    @cached_property
+    def classes(self) -> dict[str, np.ndarray]:
+        """For each head, int64 `(labels,)`: the class that each label stands for, -1 for none."""
+        tables = {head: np.full(self.labels, -1, np.int64) for head in self.heads}
+        offset = 0
+        for head in self.annotated:
+            size = len(self.heads[head])
+            tables[head][offset : offset + size] = range(size)
+            offset += size
+        for head, implied in self.implied.items():
+            tables[head][:] = implied
+        return tables
+
     def targets(self, actions: Iterable[int]) -> dict[str, np.ndarray]:
         """Multi-hot targets of a set of actions.
 
         Args:
-            actions: Indices of actions, in any order, repeated or not.
+            actions: Labels, in any order, repeated or not.
 
         Returns:
             For each head float32 `(classes,)`: 1 for the classes that an action names or implies, else 0.
 
         Raises:
-            ValueError: An index that is no action.
+            ValueError: A number that is no label.
         """
         targets = {head: np.zeros(size, np.float32) for head, size in self.sizes.items()}
         for action in actions:
-            if not 0 <= action < self.sizes["action"]:
+            if not 0 <= action < self.labels:
                 raise ValueError(
-                    f"An action is an index below {self.sizes['action']}. Received: {action!r}. "
+                    f"An action is an index below {self.labels}. Received: {action!r}. "
                     "Check that annotations and class files belong together."
                 )
-            targets["verb"][self.action_verb[action]] = 1
-            targets["object"][self.action_object[action]] = 1
-            targets["action"][action] = 1
+            for head, classes in self.classes.items():
+                if classes[action] >= 0:
+                    targets[head][classes[action]] = 1
         return targets
 
-    def to_dict(self) -> dict[str, Any]:
-        """The label space in plain types, for JSON."""
+    def head_fields(self) -> dict[str, dict[str, Any]]:
+        """What `kerasfast.load(heads=...)` takes: for each head `classes`, `activation` and `labels`."""
         return {
-            "heads": {head: list(names) for head, names in self.heads.items()},
-            "action_verb": list(self.action_verb),
-            "action_object": list(self.action_object),
+            head: {"classes": len(names), "activation": self.activations[head], "labels": names}
+            for head, names in self.heads.items()
         }
 
+    @property
+    def is_charades(self) -> bool:
+        """Whether the heads are those of Charades: verb, object and action, all sigmoid, the action annotated."""
+        charades = tuple(self.heads) == CHARADES_HEADS and self.annotated == ("action",)
+        return charades and "softmax" not in self.activations.values()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The label space in plain types, for JSON; that of Charades in the form of its mapping file."""
+        heads = {head: list(names) for head, names in self.heads.items()}
+        implied = {head: list(classes) for head, classes in self.implied.items()}
+        if self.is_charades:
+            return {"heads": heads, "action_verb": implied["verb"], "action_object": implied["object"]}
+        return {"heads": heads, "activations": dict(self.activations), "implied": implied}
+
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> LabelSpace:
+    def from_dict(cls, values: Mapping[str, Any]) -> LabelSpace:
         """The label space that `to_dict` described."""
+        heads = {head: tuple(names) for head, names in values["heads"].items()}
+        if "action_verb" in values:
+            return cls.charades(heads, values["action_verb"], values["action_object"])
+        implied = {head: tuple(classes) for head, classes in values["implied"].items()}
+        return cls(heads, dict(values["activations"]), implied)
+
+    @classmethod
+    def charades(
+        cls, heads: Mapping[str, Iterable[str]], action_verb: Iterable[int], action_object: Iterable[int]
+    ) -> LabelSpace:
+        """A label space of Charades: actions are annotated, each implies a verb and an object.
+
+        Args:
+            heads: Class names of verb, object and action.
+            action_verb: For each action, the index of its verb.
+            action_object: For each action, the index of its object (the object "None" is a class like any other).
+
+        Raises:
+            ValueError: Another set of heads, or an action without a verb or an object that exists.
+        """
+        if set(heads) != set(CHARADES_HEADS):
+            raise ValueError(f"Charades has the heads {CHARADES_HEADS}. Received: {tuple(heads)}.")
         return cls(
-            heads={head: tuple(values["heads"][head]) for head in HEADS},
-            action_verb=tuple(values["action_verb"]),
-            action_object=tuple(values["action_object"]),
+            heads={head: tuple(heads[head]) for head in CHARADES_HEADS},
+            implied={"verb": tuple(action_verb), "object": tuple(action_object)},
         )
 
 
@@ -116,12 +209,8 @@ def read_charades_classes(folder: str | Path, prefix: str | None = None) -> Labe
     folder = Path(folder)
     prefix = _find_prefix(folder) if prefix is None else prefix
     heads = {head: _read_names(folder / f"{prefix}{ending}", letter) for head, (letter, ending) in _FILES.items()}
-    implied = _read_mapping(folder / f"{prefix}{_MAPPING_FILE}", {head: len(heads[head]) for head in HEADS})
-    return LabelSpace(
-        heads=heads,
-        action_verb=tuple(verb for _, verb in implied),
-        action_object=tuple(item for item, _ in implied),
-    )
+    implied = _read_mapping(folder / f"{prefix}{_MAPPING_FILE}", {head: len(names) for head, names in heads.items()})
+    return LabelSpace.charades(heads, (verb for _, verb in implied), (item for item, _ in implied))
 
 
 def parse_class_id(text: str, letter: str, count: int, where: str) -> int:

@@ -9,11 +9,9 @@ from pathlib import Path
 
 import av
 import numpy as np
-from av.video.reformatter import VideoReformatter
 
 from kerasfast.data.containers import first_video_stream
 from kerasfast.data.errors import DataError
-from kerasfast.data.pictures import upright_picture
 from kerasfast.data.video import OpenVideo
 
 _CAMERA = re.compile(r"/dev/video\d+")
@@ -72,7 +70,7 @@ class StreamedVideo(OpenVideo):
         """After the pass, its last frame; `short_side` as in `frames`."""
         if self._last is None:
             raise self._no_picture()
-        return upright_picture(self._last, VideoReformatter(), short_side)
+        return self._render(self._last, short_side, enlarge=True)[0]
 
     def _open(self) -> tuple[av.container.InputContainer, av.video.stream.VideoStream]:
         if self._is_file and not self._options:
@@ -110,6 +108,10 @@ class StreamedVideo(OpenVideo):
         for frame, repeats in super()._repeats(fps):
             self._last = frame
             yield frame, repeats
+
+    def _check_size(self, size: tuple[int, int], index: int) -> None:
+        if self._is_file:
+            super()._check_size(size, index)
 
     def _broken(self, count: int, error: OSError) -> DataError:
         if self._is_file:

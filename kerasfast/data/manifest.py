@@ -15,6 +15,8 @@ from kerasfast.data.errors import DataError
 from kerasfast.data.labels import LabelSpace
 
 FORMAT = "kerasfast-records-1"
+# Records of any other label space than that of Charades: versions that read the first alone refuse them by this name.
+GENERAL_FORMAT = "kerasfast-records-2"
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Options:
         clip: The clip that the records were made for.
         stride: Distance of stored frames at `clip.fps`.
         short_side: Shorter side of the stored frames in pixels; smaller videos keep their size.
-        quality: JPEG quality.
+        quality: JPEG quality of what is encoded; JPEG frames that come in the wanted size are stored as they are.
         segment_spans: Longest training segment, in spans of the clip.
         rounds: Rounds of the training layout, 1 in the test layout.
         clips: Test clips a video, 0 in the training layout.
@@ -89,7 +91,7 @@ class Manifest:
     def to_dict(self) -> dict[str, Any]:
         """The manifest in plain types."""
         return {
-            "format": FORMAT,
+            "format": format_of(self.labels),
             "split": self.split,
             "options": asdict(self.options),
             "counts": self.counts,
@@ -127,6 +129,11 @@ class Manifest:
         return files
 
 
+def format_of(labels: LabelSpace) -> str:
+    """Format of the records of a label space."""
+    return FORMAT if labels.is_charades else GENERAL_FORMAT
+
+
 def manifest_path(folder: str | Path, split: str) -> Path:
     """Where the manifest of a split lies."""
     return Path(folder) / f"manifest-{split}.json"
@@ -150,24 +157,23 @@ def read_manifest(folder: str | Path, split: str) -> Manifest:
 
 
 def parse_manifest(folder: str | Path, split: str) -> Manifest:
-    """Reads a manifest and looks at no other file.
-
-    Raises:
-        DataError: No such split, or a foreign or damaged manifest; names the file.
-    """
+    """Reads a manifest as `read_manifest` does, and looks at no other file."""
     path = manifest_path(folder, split)
     if not path.exists():
         raise DataError(f"{path}: no such file. {_what_is_there(Path(folder), split)}")
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         found = values["format"]
-        manifest = Manifest.from_dict(values) if found == FORMAT else None
+        manifest = Manifest.from_dict(values) if found in (FORMAT, GENERAL_FORMAT) else None
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise DataError(
             f"{path}: is no manifest of records ({type(error).__name__}: {error}). Build the records again."
         ) from error
     if manifest is None:
-        raise DataError(f"{path}: has the format {found!r}, this version reads {FORMAT!r}. Build the records again.")
+        raise DataError(
+            f"{path}: has the format {found!r}, this version reads {FORMAT!r} and {GENERAL_FORMAT!r}. "
+            "Build the records again, or use the version that built them."
+        )
     return manifest
 
 
@@ -209,12 +215,15 @@ def splits_in(folder: str | Path) -> list[str]:
 def write_json(path: Path, values: dict[str, Any]) -> None:
     """Writes JSON so that the file appears only once it is whole."""
     partial = path.with_name(path.name + ".partial")
-    with partial.open("w", encoding="utf-8") as file:
-        json.dump(values, file, indent=1)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    try:
+        with partial.open("w", encoding="utf-8") as file:
+            json.dump(values, file, indent=1)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def file_sha256(path: Path) -> str:
@@ -246,11 +255,7 @@ def class_counts(labels: LabelSpace, actions: Iterable[Sequence[int]]) -> dict[s
 
 
 def check_shape(path: Path, shard: Shard) -> None:
-    """Compares what can be compared without reading a shard through: its size and the lengths of its records.
-
-    Raises:
-        DataError: It is missing, truncated or foreign; names it.
-    """
+    """Refuses a shard that is missing, truncated or foreign, by its size and the lengths of its records alone."""
     advice = "Copy the file again, or delete the manifest and build the records again."
     if not path.exists():
         raise DataError(f"{path}: no such file, but the manifest lists it. {advice}")

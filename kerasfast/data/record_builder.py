@@ -19,7 +19,6 @@ from kerasfast.data.manifest import Options, Shard, file_sha256
 from kerasfast.data.record_layout import StoredClip, stored_test_clips, training_segments
 from kerasfast.data.record_plan import Source
 from kerasfast.data.record_schema import encode_record
-from kerasfast.data.video import OpenVideo
 
 # Finished stretches of a video wait here until the whole video has proved readable; beyond this many bytes
 # they wait on disk.
@@ -122,7 +121,7 @@ class PartBuilder:
             The length by which it was cut, and the one that it has.
         """
         options = self._options
-        with OpenVideo(source.path, threads=1) as video:
+        with source.open() as video:
             length = length or video.announced_length(options.clip.fps)
             stretches = self._stretches(source, length)
             wanted = {index for stored in stretches for index in stored.indices}

@@ -17,9 +17,10 @@ import numpy as np
 from kerasfast.data.annotations import VideoRow
 from kerasfast.data.errors import DataError
 from kerasfast.data.labels import LabelSpace
-from kerasfast.data.manifest import FORMAT, Options
+from kerasfast.data.manifest import Manifest, Options, format_of
+from kerasfast.data.pictures import PictureSource
 from kerasfast.data.record_layout import segments_needed
-from kerasfast.data.video import OpenVideo
+from kerasfast.data.sources import fingerprint, open_source
 
 _SPLIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_]*")
 # A worker keeps a file open for each round.
@@ -28,11 +29,16 @@ _MOST_ROUNDS = 64
 
 @dataclass(frozen=True)
 class Source:
-    """A video to store: its number in the split, annotations and file."""
+    """A video to store: its number in the split, annotations, file or folder of frames, and the rate of these."""
 
     index: int
     row: VideoRow
     path: Path
+    frames_fps: float
+
+    def open(self) -> PictureSource:
+        """The video, for one pass on one thread."""
+        return open_source(self.path, frames_fps=self.frames_fps, threads=1, keep_jpeg=True)
 
 
 @dataclass(frozen=True)
@@ -52,28 +58,35 @@ def plan_build(
     workers: int,
     skip_bad: bool,
     rounds: int | None,
+    frames_fps: float,
+    there: Manifest | None,
     **options: Any,
 ) -> Plan:
-    """Plans a build; the arguments are those of `build_records`.
+    """Plans a build; the arguments are those of `build_records`, and `there`, the manifest of an earlier build.
 
     Raises:
         ValueError: An argument is out of its range.
         DataError: The length of a video is needed, to know the number of rounds, and cannot be read.
     """
     settled = Options(rounds=1 if rounds is None else rounds, **options)
-    _check(settled, split, workers)
-    sources = _sources(rows, videos)
+    _check(settled, split, workers, frames_fps)
+    sources = _sources(rows, videos, frames_fps)
     if settled.layout == "test":
         # What does not matter to the layout must not tell equal records apart.
         settled = replace(settled, rounds=1, segment_spans=1.0, seed=0)
     else:
         settled = replace(settled, clips=0)
         if rounds is None:
-            settled = replace(settled, rounds=_rounds_needed(sources, settled, workers, skip_bad))
+            same = there and replace(settled, rounds=there.options.rounds)
+            # Where nothing has changed, the rounds need not be found out again, which opens every video.
+            if same and there and _fingerprint(same, labels, sources) == there.fingerprint:
+                settled = same
+            else:
+                settled = replace(settled, rounds=_rounds_needed(sources, settled, workers, skip_bad))
     return Plan(settled, _parts(sources, settled), _fingerprint(settled, labels, sources))
 
 
-def _check(options: Options, split: str, workers: int) -> None:
+def _check(options: Options, split: str, workers: int, frames_fps: float) -> None:
     strides = f"a divisor of clip.stride={options.clip.stride}"
     stride_fits = options.stride >= 1 and options.clip.stride % options.stride == 0
     spans_fit = 1 <= options.segment_spans < math.inf
@@ -89,13 +102,14 @@ def _check(options: Options, split: str, workers: int) -> None:
         "part_videos": (options.part_videos, options.part_videos >= 1, "at least 1"),
         "workers": (workers, workers >= 1, "at least 1"),
         "seed": (options.seed, options.seed >= 0, "0 or more"),
+        "frames_fps": (frames_fps, 0 < frames_fps < math.inf, "positive"),
     }
     for name, (value, right, rule) in rules.items():
         if not right:
             raise ValueError(f"{name} must be {rule}. Received: {name}={value!r}.")
 
 
-def _sources(rows: Sequence[VideoRow], videos: Mapping[str, str | Path]) -> list[Source]:
+def _sources(rows: Sequence[VideoRow], videos: Mapping[str, str | Path], frames_fps: float) -> list[Source]:
     if not rows:
         raise ValueError("annotations must hold at least one video. Received none.")
     missing = [row.id for row in rows if row.id not in videos]
@@ -104,7 +118,7 @@ def _sources(rows: Sequence[VideoRow], videos: Mapping[str, str | Path]) -> list
             f"videos must have a file for every row. Received none for {len(missing)} rows, the first is "
             f"{missing[0]!r}. Use find_videos(rows, folder)."
         )
-    return [Source(index, row, Path(videos[row.id])) for index, row in enumerate(rows)]
+    return [Source(index, row, Path(videos[row.id]), frames_fps) for index, row in enumerate(rows)]
 
 
 def _rounds_needed(sources: Sequence[Source], options: Options, workers: int, skip_bad: bool) -> int:
@@ -116,7 +130,7 @@ def _rounds_needed(sources: Sequence[Source], options: Options, workers: int, sk
 
     def needed(source: Source) -> int:
         try:
-            with OpenVideo(source.path, threads=1) as video:
+            with source.open() as video:
                 length = video.announced_length(options.clip.fps)
         except DataError:
             if not skip_bad:
@@ -138,10 +152,7 @@ def _parts(sources: Sequence[Source], options: Options) -> list[list[Source]]:
 
 
 def _fingerprint(options: Options, labels: LabelSpace, sources: Sequence[Source]) -> str:
-    """A hash of everything that the records depend on; of the video files only name and size."""
-    inputs = [
-        [asdict(source.row), source.path.name, source.path.stat().st_size if source.path.exists() else None]
-        for source in sources
-    ]
-    text = json.dumps([FORMAT, asdict(options), labels.to_dict(), inputs])
+    """A hash of everything that the records depend on; the videos themselves are not read."""
+    inputs = [[asdict(source.row), *fingerprint(source.path, source.frames_fps)] for source in sources]
+    text = json.dumps([format_of(labels), asdict(options), labels.to_dict(), inputs])
     return hashlib.sha256(text.encode()).hexdigest()

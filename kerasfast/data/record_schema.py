@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import tensorflow as tf
 
@@ -46,9 +47,13 @@ def encode_record(
     """
     fps = options.clip.fps
     first, last = stored.indices[0], stored.indices[-1]
+    timed = [
+        segment if math.isfinite(segment.end_seconds) else replace(segment, end_seconds=length / fps)
+        for segment in row.segments
+    ]
     labels = [
         (segment, frames)
-        for segment in row.segments
+        for segment in timed
         if (frames := labelled_frames(segment, fps))[0] <= min(last, frames[1]) and frames[1] >= first
     ]
     context = {

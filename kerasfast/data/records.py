@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import importlib.metadata
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
+
+import tensorflow as tf
 
 from kerasfast.data.annotations import Annotations, VideoRow
 from kerasfast.data.build_state import BuildState
@@ -36,6 +39,7 @@ def build_records(
     rounds: int | None = None,
     clips: int = 10,
     part_videos: int = 64,
+    frames_fps: float = 24.0,
     workers: int = 2,
     seed: int = 0,
     skip_bad: bool = False,
@@ -51,7 +55,7 @@ def build_records(
 
     Args:
         annotations: The videos to store, with their timed actions.
-        videos: File of each video by id, as from `find_videos`.
+        videos: File of each video by id, as from `find_videos`, or folder of its JPEG frames, as from `find_frames`.
         labels: The classes of the annotations.
         out: Folder to write; made if missing.
         clip: The clip to be read from the records. Clips of a shorter span can be read too, and strides that
@@ -59,7 +63,7 @@ def build_records(
         split: Name of the split, for example "train", "test" or "kinetics_train".
         layout: By default "train" if the name of the split contains "train", else "test".
         short_side: Shorter side of the stored frames in pixels; smaller videos keep their size.
-        quality: JPEG quality.
+        quality: JPEG quality. JPEG frames that are not to be scaled down are stored as they are.
         stride: Distance of stored frames, a divisor of `clip.stride`, which is the default. 1 doubles the files
             of a clip of stride 2, and then every start of a clip exists in every round.
         segment_spans: Longest training segment, in spans of the clip.
@@ -68,6 +72,7 @@ def build_records(
             the rounds: at the default they hold every sampled frame about twice, with 1 once.
         clips: Test clips a video.
         part_videos: Videos a shard; an ended build loses at most one shard of work for each worker.
+        frames_fps: Frame rate of the videos that are folders of frames.
         workers: Threads that decode.
         seed: Seed of the order of videos, segments and phases.
         skip_bad: Leave out videos that cannot be read and list them in the manifest, instead of raising.
@@ -79,7 +84,12 @@ def build_records(
     Raises:
         ValueError: An argument is out of its range.
         DataError: A video cannot be read, or the folder holds this split built from other options or inputs.
+        OSError: The folder cannot be written: read-only, or the disk is full. No half-written shard is left, and the
+            same call goes on from the whole ones.
     """
+    out = Path(out)
+    path = manifest_path(out, split)
+    there = read_manifest(out, split) if path.exists() else None
     plan = plan_build(
         rows=annotations.rows if isinstance(annotations, Annotations) else tuple(annotations),
         videos=videos,
@@ -88,6 +98,8 @@ def build_records(
         workers=workers,
         skip_bad=skip_bad,
         rounds=rounds,
+        frames_fps=frames_fps,
+        there=there,
         layout=layout or ("train" if "train" in split else "test"),
         clip=clip,
         stride=clip.stride if stride is None else stride,
@@ -98,22 +110,33 @@ def build_records(
         part_videos=part_videos,
         seed=seed,
     )
-    out = Path(out)
-    out.mkdir(parents=True, exist_ok=True)
     state = BuildState(out, split, plan.options, plan.fingerprint, skip_bad)
     advance = _Progress(progress, sum(len(part) for part in plan.parts))
-    path = manifest_path(out, split)
-    if path.exists():
-        manifest = read_manifest(out, split)
-        state.check_finished(manifest, path)
+    if there is not None:
+        state.check_finished(there, path)
+        state.clear()
         advance(advance.total)
-    else:
+        return there
+    with _named_write_errors(out):
+        out.mkdir(parents=True, exist_ok=True)
         state.begin()
         summaries = _build_parts(out, split, plan, state, skip_bad, workers, advance)
         manifest = _manifest(out, split, plan, labels, summaries)
         write_json(path, manifest.to_dict())
-    state.clear()
+        state.clear()
     return manifest
+
+
+@contextmanager
+def _named_write_errors(out: Path) -> Iterator[None]:
+    """Says which folder cannot be written: what the file system and TensorFlow raise may not."""
+    try:
+        yield
+    except (OSError, tf.errors.OpError) as error:
+        raise OSError(
+            f"{out}: the records cannot be written ({error}). Free space or give another folder; the same build goes "
+            "on from the shards that are whole."
+        ) from error
 
 
 class _Progress:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -12,13 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import av
 import numpy as np
-from av.video.reformatter import VideoReformatter
 
 from kerasfast.data.clips import Resampler, as_rate
 from kerasfast.data.containers import open_file
 from kerasfast.data.errors import DataError, TruncatedVideoError
-from kerasfast.data.pictures import quarter_turns, upright_picture
-from kerasfast.data.pictures import scaled_size as scaled_size
+from kerasfast.data.pictures import PictureSource, quarter_turns
 
 if TYPE_CHECKING:
     from kerasfast.data.stream import stream as stream
@@ -113,7 +111,7 @@ def read_video(
     return np.stack(list(itertools.islice(frames(path, fps, short_side), max_frames)))
 
 
-class OpenVideo:
+class OpenVideo(PictureSource):
     """A video file for one pass; a context manager.
 
     Args:
@@ -125,9 +123,7 @@ class OpenVideo:
     """
 
     def __init__(self, path: str | Path, threads: int = 0) -> None:
-        self.path: Path | str = Path(path)
-        self.length = 0  # frames so far; after the pass the frames of the video
-        self.size = (0, 0)  # (height, width) of the frames, once the first has come
+        super().__init__(Path(path))
         self._hidden = 0  # frames that an edit list hides, as in a video that was trimmed; the header counts them
         self._container, self._stream = self._open()
         self._stream.thread_type = "AUTO"
@@ -136,7 +132,8 @@ class OpenVideo:
     def __enter__(self) -> OpenVideo:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Close the file."""
         self._container.close()
 
     def announced_length(self, fps: float) -> int:
@@ -157,36 +154,11 @@ class OpenVideo:
         aspect = float(self._stream.sample_aspect_ratio or 1)
         return VideoInfo(width, height, float(rate), count, float(seconds), 90 * turns, bits, aspect)
 
-    def frames(
-        self,
-        fps: float | None = None,
-        short_side: int | None = None,
-        wanted: Callable[[int], bool] | None = None,
-        enlarge: bool = True,
-    ) -> Iterator[tuple[int, np.ndarray]]:
-        """The pass: (index, frame) at `fps`.
-
-        Args:
-            fps: As in the function `frames`.
-            short_side: As in the function `frames`.
-            wanted: Which indices to yield; the others are decoded but not scaled or copied.
-            enlarge: Whether a smaller video is scaled up to `short_side`.
-
-        Raises:
-            DataError: The file is truncated or damaged.
-        """
-        if short_side is not None and short_side < 1:
-            raise ValueError(f"short_side must be positive. Received: short_side={short_side!r}.")
-        scaler = VideoReformatter()  # one for the video: a new one sets up its filter again for each frame
-        for frame, repeats in self._repeats(fps):
-            picture = None
-            for index in range(self.length, self.length + repeats):
-                if wanted is None or wanted(index):
-                    if picture is None:
-                        picture = upright_picture(frame, scaler, short_side, enlarge)
-                        self.size = picture.shape[:2]
-                    yield index, picture
-            self.length += repeats
+    def _render(
+        self, stored: av.VideoFrame, short_side: int | None, enlarge: bool
+    ) -> tuple[np.ndarray, tuple[int, int]]:
+        picture = self._scaled(stored, short_side, enlarge)
+        return picture, picture.shape[:2]
 
     def _repeats(self, fps: float | None) -> Iterator[tuple[av.VideoFrame, int]]:
         """Every frame of the file with the number of times it is shown at `fps`."""
@@ -232,7 +204,7 @@ class OpenVideo:
         self._check_end(count)
 
     def _open(self) -> tuple[av.container.InputContainer, av.video.stream.VideoStream]:
-        return open_file(Path(self.path))
+        return open_file(self.path)
 
     def _pictures(self) -> Iterator[av.VideoFrame]:
         """Every frame as the decoder gives it."""

@@ -10,6 +10,7 @@ import av
 import numpy as np
 
 from kerasfast.data.errors import TruncatedVideoError
+from kerasfast.data.frames import OpenFrames
 from kerasfast.data.video import OpenVideo, VideoInfo, probe
 
 # A frame that is further than this from where an even rate has it, in frames, is another frame where one counts.
@@ -85,6 +86,25 @@ def examine(path: str | Path, full: bool = False) -> VideoFacts:
         drift=float(np.abs(timed - even).max() / mean) if mean else 0.0,
         lost=lost,
     )
+
+
+def examine_frames(folder: str | Path, fps: float, full: bool = False) -> VideoFacts:
+    """As `examine`, of a folder of JPEG frames: their numbers and the header of the first.
+
+    Args:
+        folder: The folder.
+        fps: Frame rate at which they were taken.
+        full: Decode every frame.
+
+    Raises:
+        DataError: The folder is missing, frames are missing or, of those that are read, damaged.
+    """
+    with OpenFrames(folder, fps) as frames:
+        for _ in frames.frames(wanted=None if full else lambda index: index == 0):
+            pass
+        count, (height, width) = frames.length, frames.size
+    seconds = count / fps
+    return VideoFacts(VideoInfo(width, height, fps, count, seconds), count, seconds, fps, fps, 0.0)
 
 
 class _Packets(OpenVideo):

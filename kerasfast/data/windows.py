@@ -34,7 +34,10 @@ def central_window(record: Record, clip: ClipSpec, options: Options) -> tf.Tenso
 
 
 def window_targets(record: Record, first: tf.Tensor, clip: ClipSpec, labels: LabelSpace) -> dict[str, tf.Tensor]:
-    """Multi-hot targets: every action that labels a frame from the clip's first to its last, both included.
+    """Targets of a clip by the actions that label a frame from its first to its last, both included.
+
+    A sigmoid head gets all their classes, a softmax head the one that labels most frames (a tie goes to the one that
+    stands first), or none where no action is, which costs nothing in a crossentropy.
 
     Args:
         record: A stored stretch.
@@ -46,14 +49,17 @@ def window_targets(record: Record, first: tf.Tensor, clip: ClipSpec, labels: Lab
         For each head float32 `(classes,)`.
     """
     last = tf.minimum(first + clip.span, record.length) - 1
-    seen = tf.maximum(record.first_frames, first) <= tf.minimum(record.last_frames, last)
-    actions = tf.boolean_mask(record.actions, seen)
-    classes = {
-        "verb": tf.gather(labels.action_verb, actions),
-        "object": tf.gather(labels.action_object, actions),
-        "action": actions,
-    }
-    return {head: _multi_hot(classes[head], size) for head, size in labels.sizes.items()}
+    frames = tf.minimum(record.last_frames, last) - tf.maximum(record.first_frames, first) + 1
+    targets = {}
+    for head, size in labels.sizes.items():
+        # Labels of other heads have class -1, which the sum leaves out.
+        classes = tf.gather(labels.classes[head], record.actions)
+        labelled = tf.math.unsorted_segment_sum(tf.maximum(frames, 0), classes, size)
+        hot = tf.cast(labelled > 0, tf.float32)
+        if labels.activations[head] == "softmax":
+            hot *= tf.one_hot(tf.argmax(labelled), size)
+        targets[head] = hot
+    return targets
 
 
 def _room(record: Record, clip: ClipSpec, options: Options) -> tf.Tensor:
@@ -66,8 +72,3 @@ def _cut(record: Record, clip: ClipSpec, options: Options, first: tf.Tensor) -> 
     step = clip.stride // options.stride
     wanted = first + step * tf.range(clip.frames, dtype=tf.int64)
     return tf.gather(record.jpegs, tf.minimum(wanted, tf.size(record.jpegs, tf.int64) - 1))
-
-
-def _multi_hot(classes: tf.Tensor, size: int) -> tf.Tensor:
-    ones = tf.ones_like(classes, tf.float32)
-    return tf.tensor_scatter_nd_max(tf.zeros((size,), tf.float32), tf.expand_dims(classes, 1), ones)

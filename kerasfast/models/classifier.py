@@ -44,6 +44,8 @@ class VideoClassifier(keras.Model):
         clip: The frames of a view, a `ClipSpec`.
         heads: `Head` rows by name.
         endpoints: Every named tensor of the graph, in order; `<head>_logits` are among them.
+        sampling: `clip` where a view is a clip of that rate; `kerasfast.load` sets `video` for weights that see frames
+            of the whole video, however long that is (Something-Something).
 
     >>> import numpy as np
     >>> model = VideoClassifier(find_variant("slowfast_nano"), {"verb": 8, "action": 40})
@@ -98,6 +100,7 @@ class VideoClassifier(keras.Model):
         # === Config ===
         self.variant = variant
         self.heads = {} if features_only else rows
+        self.sampling = "clip"
         self.endpoints = features if features_only else {**endpoints, **outputs}
         self._config = {
             "variant": variant.to_dict(),

@@ -138,6 +138,11 @@ def score_videos(
     """
     from kerasfast.data.pipeline import named_damage, testing_views
 
+    if model.sampling == "video":
+        raise ValueError(
+            f"The weights of {model.name} see frames of the whole video, and records hold clips. Score video files "
+            "with kerasfast.train.predict.predict_video, or train new heads, which see clips."
+        )
     side = crop_size or model.variant.test_crop_size
     videos, views = len(read_manifest(records, split).videos), clips * crops
     scored = chosen_heads(model, heads)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kerasfast.data.clips import clip_indices, test_starts
+from kerasfast.data.clips import clip_indices, test_starts, whole_video_indices
 from kerasfast.data.stream import Window, stream
 from kerasfast.data.video import OpenVideo
 from kerasfast.train.views import merge_rules
@@ -33,7 +33,7 @@ def predict_video(
     Args:
         model: The model; its `clip` says which frames it takes, its `test_crop_size` their size.
         path: A video file.
-        clips: Clips, spread evenly over the video.
+        clips: Clips, spread evenly over the video; a model whose `sampling` is `video` takes one view of all of it.
         crops: Crops of a clip: 3 (left, centre, right or top, centre, bottom) or 1 (centre).
         progress: Called after each clip with the clips done and the clips in all.
 
@@ -48,7 +48,10 @@ def predict_video(
     clip, size = model.clip, model.variant.test_crop_size
     with OpenVideo(path) as video:
         length = video.announced_length(clip.fps)
-        indices = [clip_indices(start, clip, length) for start in test_starts(length, clip, clips)]
+        if model.sampling == "video":
+            indices = [whole_video_indices(length, clip.frames)]
+        else:
+            indices = [clip_indices(start, clip, length) for start in test_starts(length, clip, clips)]
         wanted = set(np.concatenate(indices).tolist())
         frames = dict(video.frames(clip.fps, size, wanted.__contains__))
     last = max(frames)  # the header may promise a frame more than there is
@@ -58,7 +61,7 @@ def predict_video(
         for head, scores in _scores_of_crops(model, scaled, crops).items():
             views[head].append(scores)
         if progress is not None:
-            progress(done, clips)
+            progress(done, len(indices))
     return _merged(model, {head: np.concatenate(scores) for head, scores in views.items()})
 
 
@@ -108,9 +111,14 @@ def predict_timeline(
 
     Raises:
         DataError: The source cannot be opened; during the iteration, a file is damaged or a source breaks off.
-        ValueError: `every` or `crops` is out of range.
+        ValueError: `every` or `crops` is out of range, or the model's views are whole videos.
     """
     check_crops(crops)
+    if model.sampling == "video":
+        raise ValueError(
+            f"A timeline needs a model that sees clips. Received: {model.name}, whose weights see frames of a whole "
+            "video in one view. Use predict_video."
+        )
     if every is not None and not 0 < every < float("inf"):
         raise ValueError(f"every must be a number of seconds above 0. Received: every={every!r}.")
     windows = stream(

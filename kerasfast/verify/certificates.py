@@ -180,7 +180,7 @@ def _paths(architecture: str) -> dict[str, Path]:
 
 def _covering(row: Entry) -> Certificate:
     """The certificate whose graph is that of an entry."""
-    family = form_of(row.source.family)
+    family = form_of(row.source.family) if row.source else ""
     forms = {form: path for form, path in _paths(row.architecture).items() if form.partition("_")[0] == family}
     needed = graph_fields(row.variant)
     differing = []

@@ -1,7 +1,9 @@
 """Checkpoints of the real `torch.save` under their published names, from a real server through `kerasfast.load`."""
 
+import dataclasses
 import hashlib
 import io
+from urllib.parse import urlsplit
 
 import keras
 import numpy as np
@@ -11,14 +13,13 @@ pytest.importorskip("torch", reason="parity needs torch: make parity")
 pytest.importorskip("pytorchvideo", reason="parity needs pytorchvideo: make parity")
 
 import torch
-from file_server import Answer, serve
+from file_server import Answer
 
 import kerasfast as kf
-from kerasfast import download, registry
+from kerasfast import registry
 from kerasfast.checkpoints import CheckpointError
 from kerasfast.models.heads import KINETICS400
-from kerasfast.models.variants import variant as find_variant
-from kerasfast.registry import Entry, Source, index
+from kerasfast.registry import index
 from kerasfast.weights import canonical_weights
 from parity import reference
 
@@ -29,17 +30,12 @@ pytestmark = [
 ]
 
 TOLERANCE = 1e-5  # times the largest logit
-FOLDER = "/pytorchvideo/model_zoo/kinetics/"
-NAMES = {  # zoo name -> published file, fields in which the published network differs from the architecture
-    "x3d_xs_4x12.k400": ("X3D_XS.pyth", {"first_shortcut_norm": False, "head_average": "logits"}),
-    "slowfast_r50_8x8.k400": ("SLOWFAST_8x8_R50.pyth", {"head_average": "logits"}),
-}
-SMALL, LARGE = NAMES
+SMALL, LARGE = "x3d_xs_4x12.k400", "slowfast_r50_8x8.k400"
 
 
 def network(name):
     """PyTorchVideo's network with seeded random weights, and its row of our table."""
-    row = find_variant(name.partition(".")[0], **NAMES[name][1])
+    row = index()[name].variant
     torch.manual_seed(0)
     module = reference.build(row, KINETICS400["action"].classes)
     for part in module.modules():
@@ -70,22 +66,17 @@ def small():
 
 
 @pytest.fixture
-def server(tmp_path, monkeypatch):
-    monkeypatch.setenv("KERASFAST_HOME", str(tmp_path))
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setattr(download, "WAIT_SECONDS", (0.0,) * 3)
-    with serve() as running:
-        yield running
+def server(file_server, cache_home):
+    return file_server
 
 
 def publish(server, monkeypatch, name, body, **published):
-    """Serve a file where the zoo's row of that name says that it is."""
-    file, fields = NAMES[name]
-    server.files[FOLDER + file] = body
-    source = Source(server.url(FOLDER + file), "pytorchvideo", **published)
-    heads = {"action": {"classes": 400, "activation": "softmax"}}
-    row = Entry(name, "published", overrides=fields, heads=heads, dataset="Kinetics-400", source=source)
-    rows = {**index(), name: row}
+    """Serve a file under the path where the zoo's row of that name says that it is."""
+    row = index()[name]
+    path = urlsplit(row.source.url).path
+    server.files[path] = body
+    source = dataclasses.replace(row.source, url=server.url(path), **published)
+    rows = {**index(), name: dataclasses.replace(row, source=source)}
     monkeypatch.setattr(registry, "index", lambda: rows)
     return source.url
 
@@ -108,7 +99,7 @@ def expect_logits(model, module, row):
 
 @pytest.mark.parametrize("container", ["zip", "legacy"])
 @pytest.mark.parametrize("name", [SMALL, pytest.param(LARGE, marks=pytest.mark.slow)])
-def test_downloaded_ported_and_cached(name, container, small, server, monkeypatch, tmp_path):
+def test_downloaded_ported_and_cached(name, container, small, server, monkeypatch, cache_home):
     module, row, files = small
     body = files[container]
     if name != SMALL:
@@ -117,7 +108,7 @@ def test_downloaded_ported_and_cached(name, container, small, server, monkeypatc
     publish(server, monkeypatch, name, body, bytes=len(body))
     model, first = load(name)
     expect_logits(model, module, row)
-    weights = tmp_path / "weights" / f"{name}.weights.h5"
+    weights = cache_home / f"{name}.weights.h5"
     assert weights.stat().st_size < 0.6 * len(body), "the momentum is left out"
     server.files.clear()
     second = load(name)[1]
@@ -145,12 +136,12 @@ REFUSED = {
 
 @pytest.mark.parametrize("container", ["zip", "legacy"])
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_is_not_the_checkpoint_is_refused(case, container, small, server, monkeypatch, tmp_path):
+def test_what_is_not_the_checkpoint_is_refused(case, container, small, server, monkeypatch, cache_home):
     change, reason = REFUSED[case]
     url = publish(server, monkeypatch, SMALL, change(small[2][container]))
     with pytest.raises(CheckpointError, match=rf"X3D_XS\.pyth is not the published .*({reason}).*from {url}"):
         kf.load(SMALL)
-    assert [path.suffix for path in (tmp_path / "weights").iterdir()] == [".lock"]
+    assert [path.suffix for path in cache_home.iterdir()] == [".lock"]
 
 
 def test_a_wrong_hash_is_refused_and_the_next_call_heals(small, server, monkeypatch):
