@@ -286,7 +286,7 @@ def test_folders_of_frames(charades_folder, labels, tmp_path):
     assert codes["label_past_end"][0] == ("train/whole", "'Holding a bag' ends at 1.50 s, the file has 1.00 s")
     ((subject, detail),) = codes["undecodable"]
     assert subject == "train/gap"
-    assert "1 of 4 frames are missing" in detail
+    assert "the first is number 3" in detail
     codes = found(diagnose(rows[::2], paths, labels, full=True, frames_fps=12.0))
     ((subject, detail),) = codes["undecodable"]
     assert (subject, "broken-000009.jpg" in detail) == ("train/broken", True)

@@ -9,7 +9,8 @@ import time
 import av
 import numpy as np
 import pytest
-from conftest import TINY_VIDEOS, frame_numbers, tiny_frame
+import strange_videos
+from conftest import frame_numbers, tiny_frame
 from file_server import Answer, serve
 
 import kerasfast as kf
@@ -191,6 +192,16 @@ def test_damage_in_a_live_source_is_left_out_and_counted(pipe, tmp_path):
     assert windows[-1].end_seconds == pytest.approx(FRAMES / 24)
 
 
+def test_a_live_source_may_change_its_size(pipe, tmp_path):
+    path = strange_videos.write_two_sizes(tmp_path / "two.h264", (64, 48), (72, 72))
+    with pytest.raises(DataError, match=r"72x72 pixels, those before it 64x48"):
+        list(stream(path, CLIP, short_side=None, crop_size=None))
+    windows = list(stream(pipe(path), CLIP, step=4, crop_size=48, last="drop"))
+    assert {window.frames.shape for window in windows} == {(8, 48, 48, 3)}
+    with pytest.raises(DataError, match=r"the size of the frames changes\. Give a crop_size"):
+        list(stream(pipe(path), CLIP, step=4, crop_size=None))
+
+
 def test_a_broadcast_joined_in_the_middle(pipe, broadcast, tmp_path):
     content = broadcast.read_bytes()
     (tmp_path / "joined.ts").write_bytes(content[len(content) // 3 // 188 * 188 :])
@@ -269,7 +280,6 @@ def test_files_that_cannot_be_read(tmp_path):
 def test_arguments_out_of_range(charades_folder, options, text):
     with pytest.raises(ValueError, match=text):
         stream(charades_folder / "videos" / "b2.mp4", CLIP, **options)
-    assert TINY_VIDEOS["b2"]
 
 
 LONG_VIDEO = """

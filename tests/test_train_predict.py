@@ -90,6 +90,12 @@ def test_a_timeline_of_a_source_without_end(model):
     timeline.close()
 
 
+def test_a_timeline_needs_a_model_of_clips(model, video, monkeypatch):
+    monkeypatch.setattr(model, "sampling", "video")
+    with pytest.raises(ValueError, match=r"a model that sees clips\. Received: slow_nano"):
+        predict_timeline(model, video)
+
+
 @pytest.mark.parametrize("options", [{"every": 0.0}, {"every": -1.0}, {"every": float("nan")}, {"crops": 2}])
 def test_a_timeline_refuses(model, video, options):
     ((name, value),) = options.items()
