@@ -126,6 +126,28 @@ def test_predict_names_the_classes(monkeypatch, capfd, tiny_run, charades_folder
     assert sum(label in out for label in labels) >= 2
 
 
+def test_predict_prints_a_timeline(monkeypatch, capfd, tiny_run, charades_folder):
+    video = charades_folder / "videos" / "b2.mp4"
+    code, out, err = run(monkeypatch, capfd, "predict", video, "--model", tiny_run, "--every", "0.5", "--top", "1")
+    assert code == 0, err
+    # 72 frames; a clip spans 13, so one starts at each half second, the last at frame 60 ends at 73 and is padded.
+    starts = [line.split()[0] for line in out.splitlines() if line.startswith("0:00:0")]
+    assert starts == [f"0:00:0{second / 2:.1f}" for second in range(6)]
+    assert "0:00:02.5 - 0:00:03.0" in out
+    assert out.count("verb") == out.count("object") == out.count("action") == 6
+
+
+def test_predict_takes_clips_or_a_timeline(monkeypatch, capfd, tiny_run, charades_folder):
+    video = charades_folder / "videos" / "b2.mp4"
+    arguments = ("predict", video, "--model", tiny_run)
+    assert "Give one" in refuses(monkeypatch, capfd, *arguments, "--every", "1", "--clips", "3")
+    assert "go with --every" in refuses(monkeypatch, capfd, *arguments, "--live")
+    assert "every must be a number" in refuses(monkeypatch, capfd, *arguments, "--every", "0")
+    assert "Is the camera there" in refuses(
+        monkeypatch, capfd, "predict", "/dev/video987", "--model", tiny_run, "--every", "1"
+    )
+
+
 @pytest.mark.parametrize("content", [None, b"", b"\x00\x00\x00\x18ftypmp42 and then nothing of use"])
 def test_predict_refuses_what_is_no_video(content, monkeypatch, capfd, tiny_run, tmp_path):
     video = tmp_path / "clip.mp4"

@@ -27,3 +27,9 @@ def test_every_public_name_can_be_had():
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match=r"module 'kerasfast\.data' has no attribute 'bild_records'"):
         kerasfast.data.bild_records  # noqa: B018
+
+
+def test_reading_videos_is_loaded_when_it_is_asked_for():
+    code = "import sys, kerasfast as kf\nassert 'av' not in sys.modules\nprint(kf.data.video.stream.__name__)"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.stdout.split() == ["stream"], result.stderr

@@ -4,6 +4,7 @@ import av
 import numpy as np
 import pytest
 from conftest import SHARED, TINY_VIDEOS, frame_numbers, tiny_frame
+from strange_videos import cut, damage, remux
 
 from kerasfast.data.clips import resample_indices
 from kerasfast.data.errors import DataError
@@ -15,26 +16,6 @@ from kerasfast.data.video_writer import write_video
 @pytest.fixture(scope="module")
 def videos(charades_folder):
     return charades_folder / "videos"
-
-
-def remux(source, target, title=None, **options):
-    """Copies the packets of a video into another container."""
-    with av.open(str(source)) as old, av.open(str(target), "w", options=options) as new:
-        if title:
-            new.metadata["title"] = title
-        stream = new.add_stream_from_template(old.streams.video[0])
-        for packet in old.demux(old.streams.video[0]):
-            if packet.dts is not None:
-                packet.stream = stream
-                new.mux(packet)
-    return target
-
-
-def cut(source, target, share):
-    """Writes the first part of a file."""
-    content = source.read_bytes()
-    target.write_bytes(content[: int(len(content) * share)])
-    return target
 
 
 def message(path):
@@ -231,12 +212,7 @@ def test_a_truncated_matroska(videos, tmp_path):
 
 
 def test_a_damaged_video(videos, tmp_path):
-    content = bytearray((videos / "g7.mp4").read_bytes())
-    start = content.index(b"mdat") + 4
-    middle = (start + content.index(b"moov")) // 2
-    for position in range(middle, middle + 60):
-        content[position] ^= 0x5A
-    (tmp_path / "damaged.mp4").write_bytes(content)
+    damage(videos / "g7.mp4", tmp_path / "damaged.mp4")
     assert "Copy or download" in message(tmp_path / "damaged.mp4")
 
 

@@ -21,7 +21,14 @@ LAYERS = (
 
 # Module -> the only ones that may import it, as file names or folders.
 IMPORTERS = {
-    "av": ("data/pictures.py", "data/video.py", "data/video_writer.py"),
+    "av": (
+        "data/containers.py",
+        "data/live_video.py",
+        "data/pictures.py",
+        "data/video.py",
+        "data/video_check.py",
+        "data/video_writer.py",
+    ),
     "filelock": ("cache.py",),
     "h5py": ("weights.py",),
     "matplotlib": ("train/plots.py", "explain/", "cli/"),
@@ -63,12 +70,15 @@ TESTED_BY = {
     "checkpoints/stream.py": "test_checkpoints_pickles.py",
     "checkpoints/torch_files.py": "test_checkpoints_reader.py",
     "checkpoints/zip_members.py": "test_checkpoints_hostile.py",
+    "cli/check_sources.py": "test_cli_check.py",
     "cli/predict.py": "test_cli_training.py",
     "cli/serving.py": "test_cli_training.py",
     "data/build_state.py": "test_data_records.py",
+    "data/containers.py": "test_data_video.py",
     "data/csv_rows.py": "test_data_annotations.py",
     "data/errors.py": "test_data_annotations.py",
     "data/jpeg.py": "test_data_transforms.py",
+    "data/live_video.py": "test_data_stream.py",
     "data/manifest.py": "test_data_records.py",
     "data/miniature_files.py": "test_data_miniature.py",
     "data/miniature_plan.py": "test_data_miniature_scripts.py",

@@ -6,7 +6,7 @@ import pytest
 import kerasfast as kf
 from kerasfast.data.video import read_video
 from kerasfast.data.video_writer import write_video
-from kerasfast.train.predict import predict_video
+from kerasfast.train.predict import predict_timeline, predict_video
 
 
 @pytest.fixture(scope="module")
@@ -58,3 +58,46 @@ def test_a_short_video_repeats_its_last_frame(model, tmp_path):
 def test_crops_are_one_or_three(model, video):
     with pytest.raises(ValueError, match=r"crops must be 1 or 3\. Received: crops=2"):
         predict_video(model, video, crops=2)
+
+
+def test_a_timeline_scores_clip_after_clip(model, video):
+    frames = read_video(video, fps=24)
+    span, stride = model.clip.span, model.clip.stride
+    starts = [start for start in range(0, 60, 6) if start + span <= 60]
+    found = list(predict_timeline(model, video, every=0.26))  # 6.24 frames
+    clips = np.stack([frames[start : start + span : stride, :, 16:80] for start in starts])
+    expected = model.predict(clips, verbose=0)
+    assert [timed.start_seconds for timed in found[: len(starts)]] == [start / 24 for start in starts]
+    for head in expected:
+        scores = np.stack([timed.scores[head] for timed in found[: len(starts)]])
+        np.testing.assert_allclose(scores, expected[head], rtol=1e-5, atol=1e-6)
+    assert len(found) - len(starts) == (starts[-1] + span < 60)
+    assert found[-1].end_seconds == pytest.approx(60 / 24)
+
+
+def test_a_timeline_merges_crops(model, video):
+    frames = read_video(video, fps=24)
+    clip = frames[: model.clip.span : model.clip.stride]
+    each = model.predict(np.stack([clip[:, :, left : left + 64] for left in (0, 16, 32)]), verbose=0)
+    first = next(predict_timeline(model, video, crops=3))
+    np.testing.assert_allclose(first.scores["verb"], each["verb"].max(0), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(first.scores["action"], each["action"].mean(0), rtol=1e-5, atol=1e-6)
+
+
+def test_a_timeline_of_a_source_without_end(model):
+    timeline = predict_timeline(model, "testsrc=size=96x64:rate=24", every=0.5, format="lavfi")
+    assert [next(timeline).start_seconds for _ in range(4)] == [0.0, 0.5, 1.0, 1.5]
+    timeline.close()
+
+
+def test_a_timeline_needs_a_model_of_clips(model, video, monkeypatch):
+    monkeypatch.setattr(model, "sampling", "video")
+    with pytest.raises(ValueError, match=r"a model that sees clips\. Received: slow_nano"):
+        predict_timeline(model, video)
+
+
+@pytest.mark.parametrize("options", [{"every": 0.0}, {"every": -1.0}, {"every": float("nan")}, {"crops": 2}])
+def test_a_timeline_refuses(model, video, options):
+    ((name, value),) = options.items()
+    with pytest.raises(ValueError, match=rf"{name} must be .* Received: (every=)?(crops=)?{value}"):
+        predict_timeline(model, video, **options)

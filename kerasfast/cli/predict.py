@@ -2,36 +2,99 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from kerasfast.cli.console import example, out, progress, start_tensorflow
 
-EXAMPLE = example("kerasfast predict kitchen.mp4 --model slowfast_nano.miniature")
+if TYPE_CHECKING:
+    from kerasfast.decoding import Prediction
+    from kerasfast.models.classifier import VideoClassifier
+
+EXAMPLE = example(
+    "kerasfast predict kitchen.mp4 --model slowfast_nano.miniature",
+    "kerasfast predict day.mp4 --model slowfast_nano.miniature --every 2",
+)
 
 
 def predict(
-    video: Annotated[Path, typer.Argument(help="A video file.")],
+    video: Annotated[str, typer.Argument(help="A video file; with --every a pipe, an address or a camera too.")],
     model: Annotated[str, typer.Option(help="A name of the zoo, or the folder of a run.")],
     top: Annotated[int, typer.Option(min=1, help="Classes to show of each head.")] = 5,
-    clips: Annotated[int, typer.Option(min=1, help="Clips of the video.")] = 10,
-    crops: Annotated[int, typer.Option(help="Crops of a clip, 3 or 1.")] = 3,
+    clips: Annotated[int | None, typer.Option(min=1, help="Clips of the video.", show_default="10")] = None,
+    crops: Annotated[
+        int | None, typer.Option(help="Crops of a clip, 3 or 1.", show_default="3, with --every 1")
+    ] = None,
+    every: Annotated[
+        float | None, typer.Option(help="Score one clip after the other, starting this many seconds apart.")
+    ] = None,
+    live: Annotated[
+        bool | None,
+        typer.Option("--live/--all", help="With --every: skip what is too old, or score all.", show_default="cameras"),
+    ] = None,
 ) -> None:
-    """Say what happens in a video."""
+    """Say what happens in a video, or when."""
+    if every is not None and clips is not None:
+        raise ValueError("--clips spreads clips over the whole video, --every starts one after the other. Give one.")
+    if every is None and live is not None:
+        raise ValueError("--live and --all go with --every SECONDS. Give it, or leave them out.")
     start_tensorflow()
-    from kerasfast.decoding import decode
-    from kerasfast.train.predict import predict_video
     from kerasfast.train.run import load_model
 
     loaded = load_model(model)
+    if every is None:
+        _whole(loaded, video, top, 10 if clips is None else clips, 3 if crops is None else crops)
+    else:
+        _timeline(loaded, video, top, every, 1 if crops is None else crops, live)
+
+
+def _whole(model: VideoClassifier, video: str, top: int, clips: int, crops: int) -> None:
+    from kerasfast.decoding import decode
+    from kerasfast.train.predict import predict_video
+
     with progress("Clips") as report:
-        scores = predict_video(loaded, video, clips=clips, crops=crops, progress=report)
-    table = Table("head", "class", "score", title=f"{video.name}: {clips} clips x {crops} crops")
-    for head, predictions in decode(loaded, scores, top).items():
+        scores = predict_video(model, video, clips=clips, crops=crops, progress=report)
+    table = Table("head", "class", "score", title=f"{Path(video).name}: {clips} clips x {crops} crops")
+    for head, predictions in decode(model, scores, top).items():
         for rank, found in enumerate(predictions):
             last = rank == len(predictions) - 1
             table.add_row("" if rank else head, found.label, f"{found.score:.3f}", end_section=last)
     out.print(table)
+
+
+def _timeline(model: VideoClassifier, video: str, top: int, every: float, crops: int, live: bool | None) -> None:
+    """Prints each stretch as soon as it is scored, for a source may have no end."""
+    from kerasfast.decoding import decode
+    from kerasfast.train.predict import predict_timeline
+
+    number, damaged = 0, 0
+    for timed in predict_timeline(model, video, every=every, crops=crops, live=live):
+        if dropped := timed.window.index - number:
+            out.print(f"... {dropped} windows skipped, to keep up", style="dim")
+        if timed.window.damaged > damaged:
+            out.print(f"... {timed.window.damaged - damaged} damaged frames left out", style="dim")
+        number, damaged = timed.window.index + 1, timed.window.damaged
+        out.print(timeline_row(timed.start_seconds, timed.end_seconds, decode(model, timed.scores, top)))
+
+
+def timeline_row(start: float, end: float, predictions: Mapping[str, Sequence[Prediction]]) -> Table:
+    """One stretch of time: a line a head, the classes with their scores."""
+    row = Table.grid(padding=(0, 2, 0, 0), expand=True)
+    row.add_column(width=len("0:00:00.0 - 0:00:00.0"))
+    row.add_column(width=max(map(len, predictions)))
+    row.add_column(ratio=1)
+    for number, (head, found) in enumerate(predictions.items()):
+        classes = ", ".join(f"{escape(one.label)} [bold]{one.score:.2f}[/bold]" for one in found)
+        row.add_row("" if number else f"{_clock(start)} - {_clock(end)}", f"[dim]{head}[/dim]", classes)
+    return row
+
+
+def _clock(seconds: float) -> str:
+    """0:01:05.5 of 65.5 seconds."""
+    tenths = round(seconds * 10)
+    return f"{tenths // 36000}:{tenths // 600 % 60:02d}:{tenths // 10 % 60:02d}.{tenths % 10}"

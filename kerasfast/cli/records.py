@@ -1,4 +1,4 @@
-"""`kerasfast records`: build TFRecords from videos, or make the miniature dataset."""
+"""`kerasfast records`: build TFRecords from videos, check both, or make the miniature dataset."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
+from kerasfast.cli import check
 from kerasfast.cli.console import example, out, progress, start_tensorflow, sub_app
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class Activation(str, Enum):
 
 
 app = sub_app("Records of decoded clips: make them and look after them.")
+app.command("check", epilog=check.EXAMPLE)(check.check)
 BUILD_EXAMPLE = example(
     "kerasfast records build Charades_v1_train.csv --videos Charades_v1 --out records/charades",
     "kerasfast records build my_clips --out records/mine",
@@ -92,7 +94,7 @@ def build(
     from kerasfast.models.variants import variant
 
     row = variant(model)
-    found = _read(source, kind or _kind(source), split, videos, frames, classes, activation, skip_bad, out_folder)
+    found = _read(source, kind or kind_of(source), split, videos, frames, classes, activation, skip_bad, out_folder)
     out.print(str(found.report), markup=False)
     with progress(f"Videos of {split}") as report:
         manifest = build_records(
@@ -140,7 +142,7 @@ def miniature(
     )
 
 
-def _kind(source: Path) -> Kind:
+def kind_of(source: Path) -> Kind:
     """What a source is, by its columns or as a folder.
 
     Raises:

@@ -4,10 +4,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from kerasfast.data import video as video
     from kerasfast.data.annotations import find_frames as find_frames
     from kerasfast.data.annotations import find_videos as find_videos
     from kerasfast.data.annotations import read_charades_csv as read_charades_csv
     from kerasfast.data.clips import ClipSpec as ClipSpec
+    from kerasfast.data.doctor import diagnose_videos as diagnose_videos
     from kerasfast.data.errors import DataError as DataError
     from kerasfast.data.folder import read_folder as read_folder
     from kerasfast.data.folder_records import from_folder as from_folder
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from kerasfast.data.pipeline import training_clips as training_clips
     from kerasfast.data.pipeline import video_labels as video_labels
     from kerasfast.data.records import build_records as build_records
+    from kerasfast.data.records_check import diagnose_records as diagnose_records
 
 # Public name -> module that defines it.
 _MODULES = {
@@ -25,6 +28,8 @@ _MODULES = {
     "DataError": "errors",
     "LabelSpace": "labels",
     "build_records": "records",
+    "diagnose_records": "records_check",
+    "diagnose_videos": "doctor",
     "find_frames": "annotations",
     "find_videos": "annotations",
     "from_folder": "folder_records",
@@ -40,6 +45,8 @@ __all__ = sorted(_MODULES)
 
 
 def __getattr__(name: str) -> Any:
+    if name == "video":
+        return importlib.import_module(f"{__name__}.video")
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from kerasfast.data.csv_rows import read_csv, read_seconds, shortened
-from kerasfast.data.errors import DataError
+from kerasfast.data.errors import DataError, RepeatedIdError
 from kerasfast.data.labels import LabelSpace, parse_class_id
 
 NEEDED_COLUMNS = ("id", "subject", "actions", "length")
@@ -100,10 +100,14 @@ class AnnotationReport:
 
 @dataclass(frozen=True)
 class Annotations:
-    """Rows in the order of the file, and a report of what was found or corrected; `str(report)` says it in a line."""
+    """Rows in the order of the file, and a report of what was found or corrected; `str(report)` says it in a line.
+
+    `bad_rows` are the errors of the rows that were left out, where that was asked for.
+    """
 
     rows: tuple[VideoRow, ...]
     report: Any
+    bad_rows: tuple[DataError, ...] = field(default=(), kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -123,7 +127,7 @@ class LabelledVideos(Annotations):
     labels: LabelSpace
 
 
-def read_charades_csv(path: str | Path, labels: LabelSpace) -> Annotations:
+def read_charades_csv(path: str | Path, labels: LabelSpace, *, skip_bad: bool = False) -> Annotations:
     """Reads annotations in the format of Charades.
 
     A CSV file with a header that holds at least `id`, `subject`, `actions` and `length` (seconds), where
@@ -135,6 +139,7 @@ def read_charades_csv(path: str | Path, labels: LabelSpace) -> Annotations:
     Args:
         path: The CSV file.
         labels: Its classes.
+        skip_bad: Leave out rows that break the format, and keep their errors, instead of raising the first.
 
     Returns:
         The rows and a report of what was corrected.
@@ -145,17 +150,24 @@ def read_charades_csv(path: str | Path, labels: LabelSpace) -> Annotations:
     path = Path(path)
     rows: list[VideoRow] = []
     lines: dict[str, int] = {}
+    bad_rows: list[DataError] = []
     tally = _Tally()
-    for line, fields in read_csv(path, NEEDED_COLUMNS):
-        row = _read_row(fields, f"{path}:{line}", line, labels, tally)
-        if row.id in lines:
-            raise DataError(
-                f"{path}:{line}: video {row.id!r} is listed a second time, first on line {lines[row.id]}. "
-                "Keep one of the two rows."
-            )
+    for line, fields in read_csv(path, NEEDED_COLUMNS, bad_rows if skip_bad else None):
+        try:
+            row = _read_row(fields, f"{path}:{line}", line, labels, tally)
+            if row.id in lines:
+                raise RepeatedIdError(
+                    f"{path}:{line}: video {row.id!r} is listed a second time, first on line {lines[row.id]}. "
+                    "Keep one of the two rows."
+                )
+        except DataError as error:
+            if not skip_bad:
+                raise
+            bad_rows.append(error)
+            continue
         lines[row.id] = line
         rows.append(row)
-    if not rows:
+    if not rows and not bad_rows:
         raise DataError(f"{path}: holds no video, only a header. Give a file with at least one row.")
     report = AnnotationReport(
         videos=len(rows),
@@ -166,7 +178,7 @@ def read_charades_csv(path: str | Path, labels: LabelSpace) -> Annotations:
         reversed_segments=tuple(tally.reversed_segments),
         dropped=tuple(tally.dropped),
     )
-    return Annotations(tuple(rows), report)
+    return Annotations(tuple(rows), report, bad_rows=tuple(bad_rows))
 
 
 def find_videos(rows: Iterable[VideoRow], folder: str | Path, *, skip_missing: bool = False) -> dict[str, Path]:

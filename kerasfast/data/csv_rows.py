@@ -12,12 +12,15 @@ from kerasfast.data.errors import DataError
 _MESSAGE_ITEMS = 10  # longer lists are cut in a message
 
 
-def read_csv(path: Path, needed: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
+def read_csv(
+    path: Path, needed: Sequence[str], bad_rows: list[DataError] | None = None
+) -> Iterator[tuple[int, dict[str, str]]]:
     """The rows of a CSV file whose first line names the columns.
 
     Args:
         path: A UTF-8 file.
         needed: Columns that must be there; others may be, and the order is free.
+        bad_rows: Takes the errors of rows with too few or too many fields, which are passed over then.
 
     Yields:
         The line on which a row begins, and its fields by column, without the spaces around them.
@@ -31,13 +34,16 @@ def read_csv(path: Path, needed: Sequence[str]) -> Iterator[tuple[int, dict[str,
             columns = _header(path, next(reader, []), needed)
             line = reader.line_num + 1
             for fields in reader:
-                if fields:
-                    if len(fields) != len(columns):
-                        raise DataError(
-                            f"{path}:{line}: {len(fields)} fields, but the header names {len(columns)}. "
-                            "Put a field that holds commas in double quotes."
-                        )
+                if len(fields) == len(columns):
                     yield line, dict(zip(columns, map(str.strip, fields), strict=True))
+                elif fields:
+                    error = DataError(
+                        f"{path}:{line}: {len(fields)} fields, but the header names {len(columns)}. "
+                        "Put a field that holds commas in double quotes."
+                    )
+                    if bad_rows is None:
+                        raise error
+                    bad_rows.append(error)
                 line = reader.line_num + 1
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: cannot be read as a CSV file ({error}). Give a UTF-8 CSV file.") from error

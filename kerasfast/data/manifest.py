@@ -68,7 +68,7 @@ class Manifest:
         options: How they were made.
         labels: The classes.
         videos: Videos stored, each with `index` (the number in its records), `id`, `frames` (at the clip's
-            rate) and `actions` (labels of the whole video).
+            rate) and `actions` (labels of the whole video); and `subject`, if listed, in records of this version.
         skipped: Videos left out, each with `index`, `id` and `reason`.
         counts: Numbers of videos, records and stored frames.
         class_counts: For each head, the number of videos with each class.
@@ -150,6 +150,14 @@ def read_manifest(folder: str | Path, split: str) -> Manifest:
         DataError: No such split, a foreign or damaged manifest, or a shard that is missing, truncated or
             foreign; names the file.
     """
+    manifest = parse_manifest(folder, split)
+    for shard in manifest.shards:
+        check_shape(Path(folder) / shard.name, shard)
+    return manifest
+
+
+def parse_manifest(folder: str | Path, split: str) -> Manifest:
+    """Reads a manifest as `read_manifest` does, and looks at no other file."""
     path = manifest_path(folder, split)
     if not path.exists():
         raise DataError(f"{path}: no such file. {_what_is_there(Path(folder), split)}")
@@ -166,8 +174,6 @@ def read_manifest(folder: str | Path, split: str) -> Manifest:
             f"{path}: has the format {found!r}, this version reads {FORMAT!r} and {GENERAL_FORMAT!r}. "
             "Build the records again, or use the version that built them."
         )
-    for shard in manifest.shards:
-        _check_shape(Path(folder) / shard.name, shard)
     return manifest
 
 
@@ -248,7 +254,8 @@ def class_counts(labels: LabelSpace, actions: Iterable[Sequence[int]]) -> dict[s
     return totals
 
 
-def _check_shape(path: Path, shard: Shard) -> None:
+def check_shape(path: Path, shard: Shard) -> None:
+    """Refuses a shard that is missing, truncated or foreign, by its size and the lengths of its records alone."""
     advice = "Copy the file again, or delete the manifest and build the records again."
     if not path.exists():
         raise DataError(f"{path}: no such file, but the manifest lists it. {advice}")

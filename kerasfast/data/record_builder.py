@@ -93,7 +93,7 @@ class PartBuilder:
 
         The header is believed as to the length; if it is wrong the video is cut once more.
         """
-        video = {"index": source.index, "id": source.row.id}
+        video: dict[str, Any] = {"index": source.index, "id": source.row.id}
         with ExitStack() as stack:
             try:
                 spool = stack.enter_context(_Spool(self._folder))
@@ -108,6 +108,8 @@ class PartBuilder:
                     raise
                 summary["skipped"].append(video | {"reason": str(error)})
                 return
+            if source.row.subject:
+                video |= {"subject": source.row.subject}
             summary["videos"].append(video | {"frames": length, "actions": list(source.row.actions)})
             summary["stored_frames"] += spool.frames
             yield from spool

@@ -1,19 +1,25 @@
-"""Video files to frames; the one importer of the decoder (PyAV)."""
+"""Video files to frames."""
 
 from __future__ import annotations
 
+import importlib
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import av
 import numpy as np
 
 from kerasfast.data.clips import Resampler, as_rate
-from kerasfast.data.errors import DataError
+from kerasfast.data.containers import open_file
+from kerasfast.data.errors import DataError, TruncatedVideoError
 from kerasfast.data.pictures import PictureSource, quarter_turns
+
+if TYPE_CHECKING:
+    from kerasfast.data.stream import stream as stream
 
 # A file may end a little before the count in its header (edit lists, a dropped last frame); more is a
 # truncated file.
@@ -31,6 +37,10 @@ class VideoInfo:
         fps: Average frame rate.
         frames: Number of frames.
         duration_seconds: Length of the video stream.
+        rotation: Degrees counter-clockwise that show the stored picture upright: 0, 90, 180 or 270. Frames come
+            turned.
+        bits: Bits of a stored sample, 10 or more in deep colour. Frames come with 8.
+        pixel_aspect: Width of a stored pixel by its height, nearly always 1. Frames come as if it were 1.
     """
 
     width: int
@@ -38,6 +48,9 @@ class VideoInfo:
     fps: float
     frames: int
     duration_seconds: float
+    rotation: int = 0
+    bits: int = 8
+    pixel_aspect: float = 1.0
 
 
 def probe(path: str | Path) -> VideoInfo:
@@ -111,7 +124,8 @@ class OpenVideo(PictureSource):
 
     def __init__(self, path: str | Path, threads: int = 0) -> None:
         super().__init__(Path(path))
-        self._container, self._stream = _open(self.path)
+        self._hidden = 0  # frames that an edit list hides, as in a video that was trimmed; the header counts them
+        self._container, self._stream = self._open()
         self._stream.thread_type = "AUTO"
         self._stream.codec_context.thread_count = threads
 
@@ -131,12 +145,14 @@ class OpenVideo(PictureSource):
         first = next(self._decode(), None)
         if first is None:
             raise self._no_picture()
-        height, width = first[0].height, first[0].width
-        if quarter_turns(first[0]) % 2:
+        height, width, turns = first[0].height, first[0].width, quarter_turns(first[0])
+        if turns % 2:
             height, width = width, height
         seconds, rate = self._seconds(), self._rate()
         count = self._stream.frames or round(seconds * rate)
-        return VideoInfo(width, height, float(rate), count, float(seconds))
+        bits = max(component.bits for component in first[0].format.components)
+        aspect = float(self._stream.sample_aspect_ratio or 1)
+        return VideoInfo(width, height, float(rate), count, float(seconds), 90 * turns, bits, aspect)
 
     def _render(
         self, stored: av.VideoFrame, short_side: int | None, enlarge: bool
@@ -170,7 +186,7 @@ class OpenVideo(PictureSource):
         timed = self._container.format.name != "avi"
         count, first, tick = 0, None, 0
         try:
-            for frame in self._container.decode(self._stream):
+            for frame in self._pictures():
                 if frame.is_corrupt:
                     raise DataError(
                         f"{self.path}: frame {count} is damaged. Copy or download the video again, or leave it out."
@@ -184,15 +200,25 @@ class OpenVideo(PictureSource):
                 yield frame, tick
                 count += 1
         except (av.FFmpegError, OSError) as error:
-            raise DataError(
-                f"{self.path}: cannot be decoded after {count} frames ({error.strerror}): truncated or damaged. "
-                "Copy or download it again."
-            ) from error
+            raise self._broken(count, error) from error
+        self._check_end(count)
+
+    def _open(self) -> tuple[av.container.InputContainer, av.video.stream.VideoStream]:
+        return open_file(self.path)
+
+    def _pictures(self) -> Iterator[av.VideoFrame]:
+        """Every frame as the decoder gives it."""
+        for packet in self._container.demux(self._stream):
+            self._hidden += packet.is_discard
+            yield from packet.decode()
+
+    def _check_end(self, count: int) -> None:
+        """Refuses a pass that ended after `count` frames when the header announces more."""
         if not count:
             raise self._no_picture()
-        announced = self._stream.frames or round(self._announced_seconds() * self._rate())
+        announced = (self._stream.frames or round(self._announced_seconds() * self._rate())) - self._hidden
         if count < announced - max(_MISSING_FRAMES, _MISSING_SHARE * announced):
-            raise DataError(
+            raise TruncatedVideoError(
                 f"{self.path}: ends after {count} frames of the {announced} that its header announces: truncated. "
                 "Copy or download it again."
             )
@@ -219,33 +245,21 @@ class OpenVideo(PictureSource):
             return seconds
         if self._container.duration:
             return Fraction(self._container.duration, av.time_base)
-        container, stream = _open(self.path)
+        container, stream = self._open()
         with container:
             return sum(1 for packet in container.demux(stream) if packet.size) / self._rate()
+
+    def _broken(self, count: int, error: OSError) -> DataError:
+        return DataError(
+            f"{self.path}: cannot be decoded after {count} frames ({error.strerror}): truncated or damaged. "
+            "Copy or download it again."
+        )
 
     def _no_picture(self) -> DataError:
         return DataError(f"{self.path}: holds no picture. Copy or download the video again.")
 
 
-def _open(path: Path) -> tuple[av.container.InputContainer, av.video.stream.VideoStream]:
-    if path.is_dir():
-        raise DataError(f"{path}: is a folder. Give a video file.")
-    if not path.exists():
-        raise DataError(f"{path}: no such file. Check the path of the video.")
-    if path.stat().st_size == 0:
-        raise DataError(f"{path}: is empty. Copy or download the video again.")
-    try:
-        # Absolute, because FFmpeg takes "a:b.mp4" for a protocol; a title in Latin-1 is no reason to refuse.
-        container = av.open(str(path.absolute()), metadata_errors="replace")
-    except (av.FFmpegError, OSError) as error:
-        raise DataError(
-            f"{path}: cannot be opened as a video ({error.strerror}): not a video file, or truncated. "
-            "Copy or download it again."
-        ) from error
-    for stream in container.streams.video:
-        # A cover picture of an audio file is a video stream too.
-        if not stream.disposition & stream.disposition.attached_pic:
-            return container, stream
-    kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
-    container.close()
-    raise DataError(f"{path}: holds no video stream (it holds {kinds}). Give a file with moving pictures.")
+def __getattr__(name: str) -> Any:
+    if name != "stream":  # its module builds on this one, so it is not imported above
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return importlib.import_module("kerasfast.data.stream").stream

@@ -1,14 +1,16 @@
-"""Scores of one video file: test clips and crops, merged."""
+"""Scores of one video: of all of it, by the protocol of a test, or of each stretch of time."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kerasfast.data.clips import clip_indices, test_starts, whole_video_indices
+from kerasfast.data.stream import Window, stream
 from kerasfast.data.video import OpenVideo
 from kerasfast.train.views import merge_rules
 
@@ -42,11 +44,7 @@ def predict_video(
         DataError: The file cannot be decoded; names it.
         ValueError: `clips` or `crops` is out of range.
     """
-    from kerasfast.data.transforms import CROPS, crop_position
-
-    if crops not in (1, CROPS):
-        raise ValueError(f"crops must be 1 or {CROPS}. Received: crops={crops}.")
-    positions = (1,) if crops == 1 else range(CROPS)
+    check_crops(crops)
     clip, size = model.clip, model.variant.test_crop_size
     with OpenVideo(path) as video:
         length = video.announced_length(clip.fps)
@@ -60,11 +58,111 @@ def predict_video(
     views: dict[str, list[np.ndarray]] = {head: [] for head in model.heads}
     for done, at in enumerate(indices, start=1):
         scaled = np.stack([frames[min(int(index), last)] for index in at])
-        batch = np.stack([crop_position(scaled, position, size) for position in positions])
-        for head, scores in model.predict_on_batch(batch).items():
-            views[head].append(np.asarray(scores))
+        for head, scores in _scores_of_crops(model, scaled, crops).items():
+            views[head].append(scores)
         if progress is not None:
             progress(done, len(indices))
+    return _merged(model, {head: np.concatenate(scores) for head, scores in views.items()})
+
+
+@dataclass(frozen=True, eq=False)
+class TimedScores:
+    """Scores of a stretch of time.
+
+    Args:
+        start_seconds: When it begins, after the first frame of the source.
+        end_seconds: When it ends.
+        scores: Head name to `(classes,)` float32.
+        window: The frames that were scored, of the scaled picture before the crop.
+    """
+
+    start_seconds: float
+    end_seconds: float
+    scores: dict[str, np.ndarray]
+    window: Window
+
+
+def predict_timeline(
+    model: VideoClassifier,
+    source: str | Path | int,
+    *,
+    every: float | None = None,
+    crops: int = 1,
+    live: bool | None = None,
+    format: str | None = None,
+    options: Mapping[str, str] | None = None,
+    timeout: float | None = None,
+) -> Iterator[TimedScores]:
+    """Scores of one clip after the other, as a video of any length, or without end, is decoded; in constant memory.
+
+    Args:
+        model: The model; its `clip` says how long a stretch is.
+        source: A file, pipe, address or camera, as in `kerasfast.data.video.stream`.
+        every: Seconds from the start of a stretch to that of the next, rounded to frames at `model.clip.fps`; by
+            default the stretch's own length.
+        crops: Crops of a clip, merged by the rule of each head: 1 (centre) or 3.
+        live: As in `stream`, as are `format`, `options` and `timeout`.
+        format: FFmpeg's name of the input format.
+        options: FFmpeg's options of the input.
+        timeout: Seconds to wait for a network source.
+
+    Returns:
+        An iterator. What is left at the end, shorter than a stretch, is one more: its last frame repeats.
+
+    Raises:
+        DataError: The source cannot be opened; during the iteration, a file is damaged or a source breaks off.
+        ValueError: `every` or `crops` is out of range, or the model's views are whole videos.
+    """
+    check_crops(crops)
+    if model.sampling == "video":
+        raise ValueError(
+            f"A timeline needs a model that sees clips. Received: {model.name}, whose weights see frames of a whole "
+            "video in one view. Use predict_video."
+        )
+    if every is not None and not 0 < every < float("inf"):
+        raise ValueError(f"every must be a number of seconds above 0. Received: every={every!r}.")
+    windows = stream(
+        source,
+        model.clip,
+        step=None if every is None else max(round(every * model.clip.fps), 1),
+        short_side=model.variant.test_crop_size,
+        crop_size=None,
+        live=live,
+        format=format,
+        options=options,
+        timeout=timeout,
+    )
+    return (_timed(model, window, crops) for window in windows)
+
+
+def check_crops(crops: int) -> None:
+    """Refuses a number of crops that there is no rule for.
+
+    Raises:
+        ValueError: Neither 1 nor 3.
+    """
+    from kerasfast.data.transforms import CROPS
+
+    if crops not in (1, CROPS):
+        raise ValueError(f"crops must be 1 or {CROPS}. Received: crops={crops}.")
+
+
+def _timed(model: VideoClassifier, window: Window, crops: int) -> TimedScores:
+    scores = _merged(model, _scores_of_crops(model, window.frames, crops))
+    return TimedScores(window.start_seconds, window.end_seconds, scores, window)
+
+
+def _scores_of_crops(model: VideoClassifier, scaled: np.ndarray, crops: int) -> dict[str, np.ndarray]:
+    """Scores of the crops of one clip, `(crops, classes)` by head."""
+    from kerasfast.data.transforms import crop_position
+
+    size = model.variant.test_crop_size
+    batch = np.stack([crop_position(scaled, position, size) for position in ((1,) if crops == 1 else range(crops))])
+    return {head: np.asarray(scores) for head, scores in model.predict_on_batch(batch).items()}
+
+
+def _merged(model: VideoClassifier, views: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Scores `(views, classes)` as one `(classes,)`, by the rule of each head."""
     merge = {"max": np.max, "mean": np.mean}
     rules = merge_rules(model.heads)
-    return {head: merge[rules[head]](np.concatenate(scores), axis=0) for head, scores in views.items()}
+    return {head: merge[rules[head]](scores, axis=0) for head, scores in views.items()}
