@@ -25,6 +25,7 @@ _PUBLIC = {
     "load": ("kerasfast.registry", "load"),
     "recipes": ("kerasfast.train.recipe", ""),
     "variant": ("kerasfast.models.variants", "variant"),
+    "verify": ("kerasfast.verify", ""),
 }
 __all__ = [*_PUBLIC, "__version__"]
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     import kerasfast.train.recipe as recipes  # noqa: F401
     from kerasfast import checkpoints as checkpoints
     from kerasfast import data as data
+    from kerasfast import verify as verify
     from kerasfast.data.clips import ClipSpec as ClipSpec
     from kerasfast.decoding import decode as decode
     from kerasfast.models.classifier import build as build

@@ -27,6 +27,7 @@ def test_the_commands_of_the_design_are_there():
         "verify",
         "predict",
         "records build",
+        "records check",
         "records miniature",
         "train",
         "evaluate",

@@ -3,7 +3,7 @@
 import published
 import pytest
 from cli_case import refuses, run
-from published import NAME, content, expect_weights, trained
+from published import FILES, NAME, content, expect_weights, trained
 
 import kerasfast as kf
 from kerasfast import registry
@@ -48,6 +48,18 @@ def test_into_a_file(monkeypatch, capfd, offline, file, tmp_path, name):
     assert ('heads={"action": 7}' in out) == (name == "slowfast_nano")
     expect_weights(kf.load(name, weights=out_file, heads=published.KINETICS), trained())
     assert sorted(path.name for path in tmp_path.iterdir()) == ["NANO.pyth", "nano.weights.h5"]
+
+
+def test_the_form_of_a_library_is_named(monkeypatch, capfd, cache_home, tmp_path):
+    """A .weights.h5 file does not tell that MMAction2 normalises otherwise; the line that loads it does."""
+    file, out_file = tmp_path / "nano.pth", tmp_path / "nano.weights.h5"
+    file.write_bytes(FILES["mmaction2"](trained("mmaction2")))
+    _, out, _ = run(monkeypatch, capfd, "port", file, "--as", "slowfast_nano", "--out", out_file)
+    line = out[out.index("kerasfast.load(") : out.rindex(")") + 1]
+    loaded = eval(line, {"kerasfast": kf})
+    expect_weights(loaded, trained("mmaction2"))
+    assert loaded.variant == kf.load("slowfast_nano", weights=file, heads={"action": 7}, head_pool="global").variant
+    assert loaded.variant.pixel_mean == (123.675, 116.28, 103.53)
 
 
 def test_what_is_refused(monkeypatch, capfd, offline, file, tmp_path):

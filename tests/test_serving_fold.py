@@ -20,7 +20,8 @@ FIELDS = [
     {"lateral_norm": False},
     {"lateral": "time_to_channel_concat"},
     {"fast_input": "half_resolution"},
-    {"nonlocal_after": ((2, 1), (3, 0))},
+    # A softmax over affinities of random weights can lie between two positions, and then multiplies any rounding.
+    {"nonlocal_after": ((2, 1), (3, 0)), "nonlocal_instantiation": "dot_product"},
     {"temporal_pool": 2},
     {"fast": None, "block": "x3d", "head_widths": (12, 16), "bottleneck_ratio": 1 / 2},
     {"fast": None, "block": "x3d", "first_shortcut_norm": False},
@@ -29,6 +30,7 @@ FIELDS = [
 
 @pytest.mark.parametrize("fields", FIELDS)
 def test_the_folded_network_gives_the_same_logits(fields):
+    keras.utils.set_random_seed(0)
     model = wake_up(VideoClassifier(tiny_variant(**fields), {"verb": 3, "action": 5}))
     original = logits_of(model)
     before = model.get_weights()

@@ -15,8 +15,9 @@ def test_the_page_is_up_to_date():
 
 def test_every_published_row_stands_on_the_page():
     page = render_zoo.page()
-    for name, row in index().items():
-        assert (f"| `{name}` |" in page) == row.has_weights, name
+    names = [name for name, row in index().items() if row.has_weights]
+    assert len(names) > 40
+    assert not [name for name in names if page.count(f"| `{name}` |") != 1]
 
 
 def test_every_published_row_has_a_certificate_of_its_form():

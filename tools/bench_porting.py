@@ -44,9 +44,11 @@ def main() -> None:
     found: dict[tuple[str, str, str, str], list[float]] = defaultdict(list)
     for network in NETWORKS:
         _child("write", network, "", work)
+    loads: list[float] = []
     for _ in range(arguments.repeats):
         for network in NETWORKS:
             for container in CONTAINERS:
+                loads.append(os.getloadavg()[0])
                 for task in TASKS:
                     for key, value in _child(task, network, container, work).items():
                         found[network, task, container, key].append(value)
@@ -64,14 +66,20 @@ def main() -> None:
 
     result: dict[str, Any] = {
         "command": f"python tools/bench_porting.py --repeats {arguments.repeats}",
-        "machine": {"cpu": _cpu(), "cores": os.cpu_count(), "malloc": os.environ.get("GLIBC_TUNABLES", "")},
+        "machine": {
+            "cpu": _cpu(),
+            "cores": os.cpu_count(),
+            "malloc": os.environ.get("GLIBC_TUNABLES", ""),
+            # Above the number of cores others were at work: seconds are then too many.
+            "median_load": round(statistics.median(loads), 1),
+        },
         "versions": {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}},
         "repeats": arguments.repeats,
     }
     for network in NETWORKS:
         build = either(network, "build", "peak_mib")
         weights = either(network, "build", "weights_mib")
-        loads = {task: median(network, task, "peak_mib") for task in ("load_checkpoint", "port", "first_load")}
+        peaks = {task: median(network, task, "peak_mib") for task in ("load_checkpoint", "port", "first_load")}
         result[network] = {
             "parameters": int(either(network, "build", "parameters")),
             "weights_mib": weights,
@@ -84,10 +92,10 @@ def main() -> None:
             "cached_load_seconds": either(network, "cached_load", "seconds"),
             "second_cached_load_seconds": either(network, "cached_load", "second_seconds"),
             "build_seconds": either(network, "build", "seconds"),
-            "peak_mib": {"build": build, **loads, "cached_load": either(network, "cached_load", "peak_mib")},
+            "peak_mib": {"build": build, **peaks, "cached_load": either(network, "cached_load", "peak_mib")},
             "peak_above_build_in_weights": {
                 task: {kind: round((peak - build) / weights, 2) for kind, peak in of.items()}
-                for task, of in loads.items()
+                for task, of in peaks.items()
             },
         }
     RESULT.write_text(json.dumps(result, indent=1) + "\n", "utf-8")

@@ -1,0 +1,276 @@
+"""Feeding a network from records and from mp4 files, building records, and a soak: benchmarks/data.json.
+
+    python tools/bench_data.py --videos ../shared/videos --work out/bench_data [--only rates ...]
+
+The clips are 32 frames at stride 2, cut and scaled to 224 pixels from 340x256 frames, with short-side jitter from 256
+to 320 and flips. Both contenders take turns in one process, with the same augmentation: records, which
+`kerasfast.data.training_clips` reads, and mp4 files, in which a `tf.data` pipeline seeks and decodes each clip by PyAV.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import itertools
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import av
+import numpy as np
+import tensorflow as tf
+
+from kerasfast.data import transforms
+from kerasfast.data.annotations import Segment, VideoRow
+from kerasfast.data.clips import ClipSpec
+from kerasfast.data.labels import LabelSpace
+from kerasfast.data.manifest import Manifest, read_manifest
+from kerasfast.data.pipeline import training_clips
+from kerasfast.data.records import build_records
+from kerasfast.data.video import probe
+from kerasfast.data.video_writer import write_video
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULT = ROOT / "benchmarks" / "data.json"
+SOURCES = ("demo.mp4", "test.mp4")  # both 340x256 at 28 and 30 frames a second, 10 s
+CLIP = ClipSpec(frames=32, stride=2, fps=30.0)
+CROP, SHORT_SIDE, BATCH = 224, (256, 320), 8
+COPIES = 32  # of each file, so that an epoch has batches enough
+LABELS = LabelSpace({"action": ("act",)})
+SOAK_CLIPS, SOAK_WARM = 200_000, 5_000
+
+
+def rows(videos: Path, work: Path) -> tuple[list[VideoRow], dict[str, Path]]:
+    """Each source several times under names of its own."""
+    folder = work / "videos"
+    folder.mkdir(parents=True, exist_ok=True)
+    listed, files = [], {}
+    for number, name in itertools.product(range(COPIES), SOURCES):
+        key = f"{Path(name).stem}{number:02d}"
+        files[key] = folder / f"{key}.mp4"
+        if not files[key].exists():
+            files[key].symlink_to((videos / name).resolve())
+        seconds = probe(files[key]).duration_seconds
+        listed.append(VideoRow(key, "S", seconds, (Segment(0, 0.0, seconds),), len(listed) + 2))
+    return listed, files
+
+
+def build(videos: Path, work: Path) -> dict[str, Any]:
+    """Seconds and CPU seconds of building, against the seconds of video."""
+    listed, files = rows(videos, work)
+    shutil.rmtree(work / "records", ignore_errors=True)
+    wall, cpu = time.perf_counter(), time.process_time()
+    manifest = build_records(
+        listed, files, LABELS, work / "records", clip=CLIP, short_side=256, workers=os.cpu_count() or 1, part_videos=8
+    )
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    seconds = sum(row.length_seconds for row in listed)
+    return {
+        "video_seconds": round(seconds, 1),
+        "wall_seconds": round(wall, 1),
+        "cpu_seconds": round(cpu, 1),
+        "times_real_time_per_core": round(seconds / cpu, 2),
+        "stored_frames": manifest.counts["stored_frames"],
+        "bytes_per_frame": round(manifest.counts["bytes"] / manifest.counts["stored_frames"]),
+        "bytes_per_video_second": round(manifest.counts["bytes"] / seconds),
+    }
+
+
+def mp4_clips(files: list[Path], seed: int) -> tf.data.Dataset:
+    """The same clips and augmentation, decoded from the files with PyAV."""
+
+    def cut(path: bytes, uniform: float) -> np.ndarray:
+        with av.open(path.decode()) as container:
+            stream = container.streams.video[0]
+            step = float(stream.average_rate) / CLIP.fps
+            first = int(uniform * max(stream.frames - CLIP.span * step, 0))
+            wanted = [round(first + index * CLIP.stride * step) for index in range(CLIP.frames)]
+            ticks = 1 / (stream.average_rate * stream.time_base)
+            container.seek(int(wanted[0] * ticks), stream=stream)  # to the key frame at or before the clip
+            found: list[np.ndarray] = []
+            for frame in container.decode(stream):
+                number = round(frame.pts / ticks)
+                while len(found) < CLIP.frames and number >= wanted[len(found)]:
+                    found.append(frame.to_ndarray(format="rgb24"))
+                if len(found) == CLIP.frames:
+                    break
+        found += found[-1:] * (CLIP.frames - len(found))
+        return np.stack(found)
+
+    def clip(path: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
+        draws = tf.random.stateless_uniform((5,), tf.stack([tf.constant(seed, tf.int64), number]))
+        frames = tf.numpy_function(cut, (path, draws[0]), tf.uint8)
+        frames.set_shape((CLIP.frames, None, None, 3))
+        size = tf.shape(frames)
+        scaled = transforms.jittered_short_side(draws[1], SHORT_SIDE)
+        box = transforms.random_box((draws[2], draws[3]), size[1], size[2], scaled, CROP)
+        cropped = transforms.resize(transforms.crop(frames, box), CROP, CROP)
+        return tf.ensure_shape(transforms.flip(cropped, draws[4] < 0.5), (CLIP.frames, CROP, CROP, 3))
+
+    paths = tf.data.Dataset.from_tensor_slices([str(path) for path in files]).repeat().enumerate()
+    clips = paths.map(lambda number, path: clip(path, number), num_parallel_calls=tf.data.AUTOTUNE)
+    return clips.batch(BATCH).prefetch(tf.data.AUTOTUNE)
+
+
+def measure(batches: Iterator[Any], seconds: float) -> tuple[float, float]:
+    """Clips a second, and CPU seconds a clip, over about `seconds`."""
+    count, begin, cpu = 0, time.perf_counter(), time.process_time()
+    while time.perf_counter() - begin < seconds:
+        next(batches)
+        count += BATCH
+    return count / (time.perf_counter() - begin), (time.process_time() - cpu) / count
+
+
+def rates(videos: Path, work: Path, rounds: int, seconds: float) -> dict[str, Any]:
+    """Both contenders in turn."""
+    _, files = rows(videos, work)
+    makers: dict[str, Callable[[], tf.data.Dataset]] = {
+        "records": lambda: training_clips(
+            work / "records", CLIP, BATCH, crop_size=CROP, short_side=SHORT_SIDE, seed=0
+        ).repeat(),
+        "mp4": lambda: mp4_clips(list(files.values()), seed=0),
+    }
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in makers}
+    for _ in range(rounds):
+        for name, make in makers.items():
+            batches = iter(make())
+            measure(batches, seconds / 4)  # buffers filled, thread pools tuned
+            found[name].append(measure(batches, seconds))
+            del batches
+    result: dict[str, Any] = {
+        name: {
+            "clips_per_second": round(statistics.median(rate for rate, _ in values), 1),
+            "cpu_seconds_per_clip": round(statistics.median(cpu for _, cpu in values), 4),
+            "all": [round(rate, 1) for rate, _ in values],
+        }
+        for name, values in found.items()
+    }
+    result["ratio"] = round(
+        statistics.median(a[0] / b[0] for a, b in zip(found["records"], found["mp4"], strict=True)), 1
+    )
+    return result
+
+
+def bytes_read(work: Path) -> dict[str, float]:
+    """What a pass over a round reads for each clip, against the frames that are decoded."""
+    manifest: Manifest = read_manifest(work / "records", "train")
+    read = sum(shard.bytes for shard in manifest.shards) / manifest.options.rounds / len(manifest.videos)
+    decoded = manifest.counts["bytes"] / manifest.counts["stored_frames"] * CLIP.frames
+    return {
+        "read_per_clip": round(read),
+        "decoded_per_clip": round(decoded),
+        "ratio": round(read / decoded, 2),
+    }
+
+
+def memory(work: Path, minutes: int) -> dict[str, Any]:
+    """Peak memory of building records from a long 1080p video, in a process of its own."""
+    path = work / f"long{minutes}.mp4"
+    if not path.exists():
+        still = np.random.default_rng(0).integers(0, 256, (1080, 1920, 3), np.uint8) // 4 + 96
+        frames = (np.roll(still, 8 * index, axis=1) for index in range(30 * 60 * minutes))
+        write_video(path, frames, 30, crf=35, preset="ultrafast")
+    peaks = {}
+    for layout in ("train", "test"):
+        out = work / f"records-long-{layout}"
+        shutil.rmtree(out, ignore_errors=True)
+        child = subprocess.run(
+            [sys.executable, __file__, "--child", layout, str(path), str(out)],
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        peaks[f"peak_mib_{layout}"] = float(child.stdout.splitlines()[-1])
+    return {"minutes": minutes, "size": "1920x1080", **peaks}
+
+
+def _build_one(layout: str, path: Path, out: Path) -> None:
+    seconds = probe(path).duration_seconds
+    row = VideoRow("long", "S", seconds, (Segment(0, 0.0, seconds),), 2)
+    build_records([row], {"long": path}, LABELS, out, clip=CLIP, split=layout, layout=layout, short_side=256, workers=1)
+    print(_status("VmHWM"))
+
+
+def soak(work: Path) -> dict[str, Any]:
+    """Resident memory over many clips of a small set, which is read again and again."""
+    folder = work / "soak"
+    folder.mkdir(parents=True, exist_ok=True)
+    clip = ClipSpec(frames=4, stride=2, fps=24.0)
+    listed, files = [], {}
+    rng = np.random.default_rng(0)
+    for number in range(64):
+        key = f"v{number:02d}"
+        files[key] = folder / f"{key}.mp4"
+        if not files[key].exists():
+            write_video(files[key], (rng.integers(0, 256, (48, 64, 3), np.uint8) for _ in range(24)), 24)
+        listed.append(VideoRow(key, "S", 1.0, (Segment(0, 0.0, 1.0),), number + 2))
+    build_records(listed, files, LABELS, folder / "records", clip=clip, short_side=48, part_videos=8)
+    clips = training_clips(folder / "records", clip, 32, crop_size=32, short_side=(36, 48)).repeat()
+    seen, start, points = 0, 0.0, []
+    for frames, _ in clips:
+        seen += len(frames)
+        if seen % 1024 < 32 and seen >= SOAK_WARM:
+            points.append(_status("VmRSS"))
+            start = start or points[0]
+        if seen >= SOAK_CLIPS:
+            break
+    return {
+        "clips": seen,
+        "mib_after_warm_up": round(start, 1),
+        "growth_mib": round(points[-1] - start, 1),
+        "largest_growth_mib": round(max(points) - start, 1),
+    }
+
+
+def _status(key: str) -> float:
+    """A figure of /proc/self/status in MiB."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith(key)).split()[1]) / 1024
+
+
+def main() -> None:
+    if sys.argv[1:2] == ["--child"]:
+        return _build_one(sys.argv[2], Path(sys.argv[3]), Path(sys.argv[4]))
+    parts = ("build", "rates", "bytes", "memory", "soak")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--videos", type=Path, default=ROOT.parent / "shared" / "videos")
+    parser.add_argument("--work", type=Path, default=ROOT / "out" / "bench_data")
+    parser.add_argument("--only", nargs="+", choices=parts, default=parts)
+    parser.add_argument("--rounds", type=int, default=5, help="turns of each contender")
+    parser.add_argument("--seconds", type=float, default=12.0, help="of a turn")
+    parser.add_argument("--minutes", type=int, default=10, help="length of the long video")
+    arguments = parser.parse_args()
+    work = arguments.work.absolute()
+    work.mkdir(parents=True, exist_ok=True)
+    result = json.loads(RESULT.read_text("utf-8")) if RESULT.is_file() else {}
+    steps: dict[str, Callable[[], dict[str, Any]]] = {
+        "build": lambda: build(arguments.videos, work),
+        "rates": lambda: rates(arguments.videos, work, arguments.rounds, arguments.seconds),
+        "bytes": lambda: bytes_read(work),
+        "memory": lambda: memory(work, arguments.minutes),
+        "soak": lambda: soak(work),
+    }
+    for part in arguments.only:
+        result[part] = steps[part]()
+        print(part, json.dumps(result[part]), flush=True)
+        result["machine"] = {"cores": os.cpu_count(), "architecture": platform.machine()}
+        result["versions"] = {
+            "python": platform.python_version(),
+            **{name: importlib.metadata.version(name) for name in ("tensorflow", "av", "numpy")},
+        }
+        RESULT.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+    return None
+
+
+if __name__ == "__main__":
+    main()
