@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def read_splits(
     subjects: Sequence[Path], videos: Path | None, frames: Path | None, classes: Path | None
-) -> tuple[dict[str, Annotations], Path | None, LabelSpace | None]:
+) -> tuple[Mapping[str, Annotations], Path | None, LabelSpace | None]:
     """Reads splits without stopping at what the doctor is to report.
 
     Args:
@@ -51,7 +51,7 @@ def read_splits(
     return (_lists(subjects, videos) if kind is Kind.LIST else _folders(subjects[0])), None, None
 
 
-def split_names(paths: list[Path]) -> list[str]:
+def split_names(paths: Sequence[Path]) -> list[str]:
     """Names of splits by those of their files: what follows the last underscore, or all of it if that is not unique.
 
     Raises:
@@ -65,7 +65,7 @@ def split_names(paths: list[Path]) -> list[str]:
 
 def _charades(
     subjects: Sequence[Path], videos: Path | None, frames: Path | None, classes: Path | None
-) -> tuple[dict[str, Annotations], Path | None, LabelSpace | None]:
+) -> tuple[Mapping[str, Annotations], Path | None, LabelSpace | None]:
     from kerasfast.data.annotations import LabelledVideos, find_frames, read_charades_csv
     from kerasfast.data.labels import read_charades_classes
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -13,7 +13,6 @@ from rich.table import Table
 from kerasfast.cli.console import example, out, progress, start_tensorflow
 
 if TYPE_CHECKING:
-    from kerasfast.decoding import Prediction
     from kerasfast.models.classifier import VideoClassifier
 
 EXAMPLE = example(
@@ -82,8 +81,8 @@ def _timeline(model: VideoClassifier, video: str, top: int, every: float, crops:
         out.print(timeline_row(timed.start_seconds, timed.end_seconds, decode(model, timed.scores, top)))
 
 
-def timeline_row(start: float, end: float, predictions: Mapping[str, Sequence[Prediction]]) -> Table:
-    """One stretch of time: a line a head, the classes with their scores."""
+def timeline_row(start: float, end: float, predictions: Mapping[str, Any]) -> Table:
+    """One stretch of time: a line a head, the classes with their scores, as `kerasfast.decode` gives them."""
     row = Table.grid(padding=(0, 2, 0, 0), expand=True)
     row.add_column(width=len("0:00:00.0 - 0:00:00.0"))
     row.add_column(width=max(map(len, predictions)))

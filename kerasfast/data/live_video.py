@@ -113,7 +113,7 @@ class StreamedVideo(OpenVideo):
         if self._is_file:
             super()._check_size(size, index)
 
-    def _broken(self, count: int, error: OSError) -> DataError:
+    def _broken(self, count: int, error: av.FFmpegError | OSError) -> DataError:
         if self._is_file:
             return super()._broken(count, error)
         return DataError(f"{self._name}: broke off after {count} frames ({error.strerror}). Open it again to go on.")

@@ -149,7 +149,7 @@ class _Cuts:
         remainders = {clip.stride * i % step for i in range(clip.frames)}
         held: dict[int, np.ndarray] = {}
         index = start = 0
-        whole = cropped = None
+        whole = cropped = np.empty(0)
         with self._video as video:
             frames = video.frames(clip.fps, self._short_side, lambda frame: frame % step in remainders)
             for frame, picture in takewhile(lambda _: not self.stopped.is_set(), frames):

@@ -249,7 +249,7 @@ class OpenVideo(PictureSource):
         with container:
             return sum(1 for packet in container.demux(stream) if packet.size) / self._rate()
 
-    def _broken(self, count: int, error: OSError) -> DataError:
+    def _broken(self, count: int, error: av.FFmpegError | OSError) -> DataError:
         return DataError(
             f"{self.path}: cannot be decoded after {count} frames ({error.strerror}): truncated or damaged. "
             "Copy or download it again."
