@@ -90,7 +90,7 @@ def records_folder(charades_folder, tiny_clip, tmp_path_factory) -> Path:
     """Records of `charades_folder`: the splits train (3 shards a round) and test (10 clips a video)."""
     from kerasfast.data.annotations import find_videos, read_charades_csv
     from kerasfast.data.labels import read_charades_classes
-    from kerasfast.data.records import build_records
+    from kerasfast.data.records.build import build_records
 
     out = tmp_path_factory.mktemp("records")
     labels = read_charades_classes(charades_folder)

@@ -9,7 +9,7 @@ from cli_case import refuses, run
 
 from kerasfast.cli import check
 from kerasfast.cli.check_sources import split_names
-from kerasfast.data.throughput import Throughput
+from kerasfast.data.checks.throughput import Throughput
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from kerasfast.data import from_folder, sources
-from kerasfast.data.build_state import BuiltDifferentlyError
 from kerasfast.data.clips import ClipSpec
 from kerasfast.data.errors import DataError
-from kerasfast.data.manifest import check_records
+from kerasfast.data.records.manifest import check_records
+from kerasfast.data.records.state import BuiltDifferentlyError
 from kerasfast.data.video_writer import write_video
 from kerasfast.models.heads import Head, as_heads
 
@@ -107,7 +107,7 @@ def test_a_recipe_trains_on_it(data, tmp_path):
 def test_records_are_built_once(data, clips_folder, monkeypatch):
     before = {path.name: path.stat().st_mtime_ns for path in data.records.iterdir()}
     monkeypatch.setattr(sources, "open_source", None)  # no video is opened
-    monkeypatch.setattr("kerasfast.data.record_plan.open_source", None)
+    monkeypatch.setattr("kerasfast.data.records.plan.open_source", None)
     again = from_folder(clips_folder, CLIP, data.records, crop_size=64)
     assert again == data
     assert {path.name: path.stat().st_mtime_ns for path in data.records.iterdir()} == before

@@ -8,8 +8,8 @@ from kerasfast.data.clips import ClipSpec
 from kerasfast.data.errors import DataError
 from kerasfast.data.labels import LabelSpace
 from kerasfast.data.listing import read_list
-from kerasfast.data.record_schema import Record
-from kerasfast.data.windows import window_targets
+from kerasfast.data.pipeline.windows import window_targets
+from kerasfast.data.records.schema import Record
 
 
 @pytest.fixture

@@ -9,10 +9,11 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from kerasfast.data import miniature, video
-from kerasfast.data.miniature_plan import ACTIONS, motion_pairs
-from kerasfast.data.miniature_render import render, rolling_turns
-from kerasfast.data.miniature_scripts import SUBJECTS, Part, Script
+from kerasfast.data import video
+from kerasfast.data.miniature import generate as miniature
+from kerasfast.data.miniature.plan import ACTIONS, motion_pairs
+from kerasfast.data.miniature.render import render, rolling_turns
+from kerasfast.data.miniature.scripts import SUBJECTS, Part, Script
 
 SEED = 5
 CLIP = 32  # frames of a clip, as the nano networks take them

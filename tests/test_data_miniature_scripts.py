@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kerasfast.data import miniature
-from kerasfast.data.miniature_plan import ACTIONS, FPS, NOVEL_ACTIONS, OBJECTS, VERBS, motion_pairs
-from kerasfast.data.miniature_scripts import SUBJECTS, write_scripts
-from kerasfast.data.miniature_sprites import ROLL_STEPS, Sprites
-from kerasfast.data.miniature_subjects import draw_background, make_subject
+from kerasfast.data.miniature import generate as miniature
+from kerasfast.data.miniature.plan import ACTIONS, FPS, NOVEL_ACTIONS, OBJECTS, VERBS, motion_pairs
+from kerasfast.data.miniature.scripts import SUBJECTS, write_scripts
+from kerasfast.data.miniature.sprites import ROLL_STEPS, Sprites
+from kerasfast.data.miniature.subjects import draw_background, make_subject
 
 ROOT = Path(__file__).parents[1]
 SEED = 5

@@ -12,12 +12,12 @@ import strange_videos
 import tensorflow as tf
 from conftest import frame_numbers
 
-from kerasfast.data import record_builder
 from kerasfast.data.clips import ClipSpec
 from kerasfast.data.errors import DataError
 from kerasfast.data.folder import read_folder
-from kerasfast.data.manifest import check_records, read_manifest
-from kerasfast.data.records import build_records
+from kerasfast.data.records import parts
+from kerasfast.data.records.build import build_records
+from kerasfast.data.records.manifest import check_records, read_manifest
 
 CLIP = ClipSpec(8, 1, 24.0)
 EVEN = list(range(30))
@@ -165,7 +165,7 @@ def small_disk(tmp_path):
 
 
 def test_a_disk_that_fills_up(odd_folder, small_disk, tmp_path, monkeypatch):
-    monkeypatch.setattr(record_builder, "_SPOOL_BYTES", 1)  # the records of a video wait on the disk too
+    monkeypatch.setattr(parts, "_SPOOL_BYTES", 1)  # the records of a video wait on the disk too
     found = read_folder(odd_folder[0])
     filler = small_disk / "filler"
     filler.write_bytes(bytes(200 << 10))

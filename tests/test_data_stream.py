@@ -17,8 +17,8 @@ import kerasfast as kf
 from kerasfast.data import live_video
 from kerasfast.data.clips import ClipSpec, clip_indices
 from kerasfast.data.errors import DataError
+from kerasfast.data.pipeline.transforms import crop_position
 from kerasfast.data.stream import stream
-from kerasfast.data.transforms import crop_position
 from kerasfast.data.video import read_video
 from kerasfast.data.video_writer import write_video
 

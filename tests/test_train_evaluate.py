@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import train_records
 
-from kerasfast.data import pipeline  # pytest would take an imported testing_views for a test
 from kerasfast.data.errors import DataError
+from kerasfast.data.pipeline import training as pipeline  # pytest would take an imported testing_views for a test
 from kerasfast.models.classifier import build
 from kerasfast.train.evaluate import evaluate, score_videos
 from kerasfast.train.metrics import mean_average_precision

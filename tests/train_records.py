@@ -7,7 +7,7 @@ import numpy as np
 from kerasfast.data.annotations import Segment, VideoRow
 from kerasfast.data.clips import ClipSpec
 from kerasfast.data.labels import LabelSpace
-from kerasfast.data.records import build_records
+from kerasfast.data.records.build import build_records
 from kerasfast.data.video_writer import write_video
 
 LABELS = LabelSpace.charades(

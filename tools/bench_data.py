@@ -30,13 +30,13 @@ import av
 import numpy as np
 import tensorflow as tf
 
-from kerasfast.data import transforms
 from kerasfast.data.annotations import Segment, VideoRow
 from kerasfast.data.clips import ClipSpec
 from kerasfast.data.labels import LabelSpace
-from kerasfast.data.manifest import Manifest, read_manifest
-from kerasfast.data.pipeline import training_clips
-from kerasfast.data.records import build_records
+from kerasfast.data.pipeline import transforms
+from kerasfast.data.pipeline.training import training_clips
+from kerasfast.data.records.build import build_records
+from kerasfast.data.records.manifest import Manifest, read_manifest
 from kerasfast.data.video import probe
 from kerasfast.data.video_writer import write_video
 

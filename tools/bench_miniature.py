@@ -22,7 +22,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import numpy as np
 
 from kerasfast.cli.demo import build_miniature_records
-from kerasfast.data.miniature import motion_actions
+from kerasfast.data.miniature.generate import motion_actions
 from kerasfast.train.evaluate import evaluate
 from kerasfast.train.fit import train
 from kerasfast.train.recipe import load

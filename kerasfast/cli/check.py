@@ -16,8 +16,8 @@ from kerasfast.cli.check_sources import read_splits
 from kerasfast.cli.console import err, example, out, progress, start_tensorflow
 
 if TYPE_CHECKING:
-    from kerasfast.data.findings import Finding, Report, Severity
-    from kerasfast.data.throughput import Throughput
+    from kerasfast.data.checks.findings import Finding, Report, Severity
+    from kerasfast.data.checks.throughput import Throughput
 
 EXAMPLE = example(
     "kerasfast records check Charades_v1_train.csv Charades_v1_test.csv --videos Charades_v1",
@@ -69,7 +69,7 @@ def check(
                 raise ValueError(f"{option} is for what records are built from. Received: the records {subjects[0]}.")
         report = _records(subjects[0], split, model, batch_size, seconds, workers)
     else:
-        from kerasfast.data.doctor import diagnose_videos
+        from kerasfast.data.checks.videos import diagnose_videos
         from kerasfast.models.variants import variant
 
         clip = dataclasses.replace(variant(model or "slowfast_r50_8x8").clip, fps=fps)
@@ -92,7 +92,7 @@ def _holds_records(path: Path) -> bool:
 def _records(
     folder: Path, split: str | None, model: str | None, batch_size: int, seconds: float, workers: int | None
 ) -> Report:
-    from kerasfast.data.records_check import diagnose_records
+    from kerasfast.data.checks.records import diagnose_records
 
     with progress("Shards") as report:
         found = diagnose_records(folder, split, workers=workers, progress=report)
@@ -106,7 +106,7 @@ def _records(
 
 def _measure(folder: Path, split: str, model: str, batch_size: int, seconds: float) -> Throughput:
     start_tensorflow()
-    from kerasfast.data.manifest import read_manifest
+    from kerasfast.data.records.manifest import read_manifest
     from kerasfast.models.variants import variant
     from kerasfast.registry import load
     from kerasfast.train.throughput import measure_throughput

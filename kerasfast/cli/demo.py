@@ -41,7 +41,7 @@ def demo(
     """Watch the whole job: videos, records, training, evaluation, export, serving."""
     start_tensorflow()
     from kerasfast.cli.training import metrics_table
-    from kerasfast.data.miniature import motion_actions
+    from kerasfast.data.miniature.generate import motion_actions
     from kerasfast.serving.saved_model import export
     from kerasfast.train.evaluate import evaluate, score_videos
     from kerasfast.train.fit import train
@@ -85,8 +85,8 @@ def build_miniature_records(folder: Path, videos: int, seed: int) -> Path:
     """Generate miniature Charades in `folder/miniature` and its records in `folder/records`; reuse equal ones."""
     from kerasfast.data.annotations import find_videos, read_charades_csv
     from kerasfast.data.labels import read_charades_classes
-    from kerasfast.data.miniature import generate, is_generated, settings
-    from kerasfast.data.records import build_records
+    from kerasfast.data.miniature.generate import generate, is_generated, settings
+    from kerasfast.data.records.build import build_records
     from kerasfast.models.variants import variant
 
     source, records = folder / "miniature", folder / "records"
@@ -126,8 +126,8 @@ def _plot(records: Path, scores: dict[str, Any], path: Path, videos: int = 4) ->
     """Frames, true and predicted actions of the first test videos."""
     import numpy as np
 
-    from kerasfast.data.manifest import read_manifest
-    from kerasfast.data.pipeline import video_labels
+    from kerasfast.data.pipeline.training import video_labels
+    from kerasfast.data.records.manifest import read_manifest
     from kerasfast.data.video import read_video
     from kerasfast.train.plots import predictions
 
@@ -151,9 +151,9 @@ def _serve(saved_model: Path, folder: Path, records: Path, model: Any) -> None:
     import numpy as np
     import tensorflow as tf
 
-    from kerasfast.data import transforms
-    from kerasfast.data.jpeg import JpegEncoder
-    from kerasfast.data.pipeline import testing_views
+    from kerasfast.data.pipeline import transforms
+    from kerasfast.data.pipeline.training import testing_views
+    from kerasfast.data.records.jpeg import JpegEncoder
 
     query = folder / "query"
     query.mkdir(exist_ok=True)

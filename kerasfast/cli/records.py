@@ -90,7 +90,7 @@ def build(
     start_tensorflow()
     import dataclasses
 
-    from kerasfast.data.records import build_records
+    from kerasfast.data.records.build import build_records
     from kerasfast.models.variants import variant
 
     row = variant(model)
@@ -130,7 +130,7 @@ def miniature(
     seed: Annotated[int, typer.Option(help="The same seed gives the same files; 0 to 9 are for development.")] = 0,
 ) -> None:
     """Make the miniature Charades: videos and annotations in Charades' own formats."""
-    from kerasfast.data.miniature import generate
+    from kerasfast.data.miniature.generate import generate
 
     with progress("Videos") as report:
         generate(folder, train_videos=videos, seed=seed, progress=report)
@@ -224,7 +224,7 @@ def _labels(classes: Path | None, activation: str, split: str, out_folder: Path)
     """Classes of a list or folder: of a file, or those of the splits that are there, so that numbers agree."""
     from kerasfast.data.errors import DataError
     from kerasfast.data.labels import LabelSpace
-    from kerasfast.data.manifest import read_manifest, splits_in
+    from kerasfast.data.records.manifest import read_manifest, splits_in
 
     if classes is not None:
         try:

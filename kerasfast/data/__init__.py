@@ -8,28 +8,28 @@ if TYPE_CHECKING:
     from kerasfast.data.annotations import find_frames as find_frames
     from kerasfast.data.annotations import find_videos as find_videos
     from kerasfast.data.annotations import read_charades_csv as read_charades_csv
+    from kerasfast.data.checks.records import diagnose_records as diagnose_records
+    from kerasfast.data.checks.videos import diagnose_videos as diagnose_videos
     from kerasfast.data.clips import ClipSpec as ClipSpec
-    from kerasfast.data.doctor import diagnose_videos as diagnose_videos
     from kerasfast.data.errors import DataError as DataError
     from kerasfast.data.folder import read_folder as read_folder
     from kerasfast.data.folder_records import from_folder as from_folder
     from kerasfast.data.labels import LabelSpace as LabelSpace
     from kerasfast.data.labels import read_charades_classes as read_charades_classes
     from kerasfast.data.listing import read_list as read_list
-    from kerasfast.data.pipeline import testing_views as testing_views
-    from kerasfast.data.pipeline import training_clips as training_clips
-    from kerasfast.data.pipeline import video_labels as video_labels
-    from kerasfast.data.records import build_records as build_records
-    from kerasfast.data.records_check import diagnose_records as diagnose_records
+    from kerasfast.data.pipeline.training import testing_views as testing_views
+    from kerasfast.data.pipeline.training import training_clips as training_clips
+    from kerasfast.data.pipeline.training import video_labels as video_labels
+    from kerasfast.data.records.build import build_records as build_records
 
 # Public name -> module that defines it.
 _MODULES = {
     "ClipSpec": "clips",
     "DataError": "errors",
     "LabelSpace": "labels",
-    "build_records": "records",
-    "diagnose_records": "records_check",
-    "diagnose_videos": "doctor",
+    "build_records": "records.build",
+    "diagnose_records": "checks.records",
+    "diagnose_videos": "checks.videos",
     "find_frames": "annotations",
     "find_videos": "annotations",
     "from_folder": "folder_records",
@@ -37,9 +37,9 @@ _MODULES = {
     "read_charades_csv": "annotations",
     "read_folder": "folder",
     "read_list": "listing",
-    "testing_views": "pipeline",
-    "training_clips": "pipeline",
-    "video_labels": "pipeline",
+    "testing_views": "pipeline.training",
+    "training_clips": "pipeline.training",
+    "video_labels": "pipeline.training",
 }
 __all__ = sorted(_MODULES)
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from kerasfast.data.annotations import LabelledVideos
-from kerasfast.data.build_state import BuiltDifferentlyError, remove_split
 from kerasfast.data.clips import ClipSpec
 from kerasfast.data.folder import FolderReport, divide, find_splits, read_folder
 from kerasfast.data.labels import LabelSpace
-from kerasfast.data.manifest import Manifest
+from kerasfast.data.records.manifest import Manifest
+from kerasfast.data.records.state import BuiltDifferentlyError, remove_split
 
 # Sides of the published training: crops of 224 pixels from frames with a shorter side of 256 to 320.
 _CROP, _SHORT_SIDE = 224, (256, 320)
@@ -60,7 +60,7 @@ class FolderRecords:
             batch_size: Clips a batch.
             **options: Of `training_clips`, such as `flip=False` for classes that tell left from right.
         """
-        from kerasfast.data.pipeline import training_clips
+        from kerasfast.data.pipeline.training import training_clips
 
         short_side = tuple(scaled(side, self.crop_size) for side in _SHORT_SIDE)
         options = {"crop_size": self.crop_size, "short_side": short_side, "seed": self.seed} | options
@@ -76,7 +76,7 @@ class FolderRecords:
         Raises:
             ValueError: There is no validation split.
         """
-        from kerasfast.data.pipeline import training_clips
+        from kerasfast.data.pipeline.training import training_clips
 
         if "val" not in self.manifests:
             raise ValueError(
@@ -133,7 +133,7 @@ def from_folder(
             the records were built and `rebuild` is not set; names the file.
         OSError: `out` cannot be written.
     """
-    from kerasfast.data.records import build_records  # late: it loads TensorFlow, and a wrong folder shows before
+    from kerasfast.data.records.build import build_records  # late: it loads TensorFlow, and a wrong folder shows before
 
     if crop_size < 1:
         raise ValueError(f"crop_size must be at least 1 pixel. Received: {crop_size!r}.")

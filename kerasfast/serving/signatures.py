@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from kerasfast.data.transforms import crop_position, decode, scale_short_side
+from kerasfast.data.pipeline.transforms import crop_position, decode, scale_short_side
 from kerasfast.models.classifier import SMALLEST_SIDE
 from kerasfast.models.variants import Variant
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kerasfast.data.manifest import read_manifest, write_json
+from kerasfast.data.records.manifest import read_manifest, write_json
 from kerasfast.train.metrics import Result, Rule, mean_average_precision, shuffled_control
 from kerasfast.train.views import ViewMerger, merge_rules
 
@@ -67,7 +67,7 @@ def evaluate(
         ValueError: Heads that do not fit the records; scores that are NaN, constant or incomplete.
         DataError: Records that are missing, damaged, or of other clips.
     """
-    from kerasfast.data.pipeline import video_labels
+    from kerasfast.data.pipeline.training import video_labels
 
     begin = time.perf_counter()
     manifest = read_manifest(records, split)
@@ -136,7 +136,7 @@ def score_videos(
     Returns:
         Per head float64 `(videos, classes)`, rows as in the manifest and in `kerasfast.data.video_labels`.
     """
-    from kerasfast.data.pipeline import named_damage, testing_views
+    from kerasfast.data.pipeline.training import named_damage, testing_views
 
     if model.sampling == "video":
         raise ValueError(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kerasfast.data.manifest import read_manifest
+from kerasfast.data.records.manifest import read_manifest
 from kerasfast.train.evaluate import check_heads, versions
 from kerasfast.train.plots import curves
 from kerasfast.train.recipe import Recipe, load
@@ -80,7 +80,7 @@ def train(
     check_heads({name: table.classes for name, table in tables.items()}, labels.sizes, str(records))
     import keras  # late, so that a mistake above shows without the seconds that TensorFlow takes to load
 
-    from kerasfast.data.pipeline import named_damage
+    from kerasfast.data.pipeline.training import named_damage
 
     keras.utils.set_random_seed(recipe.training.seed)
     model = build_model(recipe, labels.heads)
@@ -151,7 +151,7 @@ def datasets(recipe: Recipe, records: str | Path, model: VideoClassifier) -> tup
         ValueError: There are fewer videos than a batch takes, or a crop larger than the short side.
         DataError: Records that are missing, damaged, or of other clips.
     """
-    from kerasfast.data.pipeline import training_clips
+    from kerasfast.data.pipeline.training import training_clips
 
     data, training = recipe.data, recipe.training
     crop = data.crop_size or model.variant.crop_size

@@ -141,7 +141,7 @@ def check_crops(crops: int) -> None:
     Raises:
         ValueError: Neither 1 nor 3.
     """
-    from kerasfast.data.transforms import CROPS
+    from kerasfast.data.pipeline.transforms import CROPS
 
     if crops not in (1, CROPS):
         raise ValueError(f"crops must be 1 or {CROPS}. Received: crops={crops}.")
@@ -154,7 +154,7 @@ def _timed(model: VideoClassifier, window: Window, crops: int) -> TimedScores:
 
 def _scores_of_crops(model: VideoClassifier, scaled: np.ndarray, crops: int) -> dict[str, np.ndarray]:
     """Scores of the crops of one clip, `(crops, classes)` by head."""
-    from kerasfast.data.transforms import crop_position
+    from kerasfast.data.pipeline.transforms import crop_position
 
     size = model.variant.test_crop_size
     batch = np.stack([crop_position(scaled, position, size) for position in ((1,) if crops == 1 else range(crops))])

@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kerasfast.data.manifest import parse_manifest
-from kerasfast.data.throughput import Throughput, rate_of, repeated
+from kerasfast.data.checks.throughput import Throughput, rate_of, repeated
+from kerasfast.data.records.manifest import parse_manifest
 from kerasfast.train.evaluate import check_heads
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def measure_throughput(
     """
     import tensorflow as tf
 
-    from kerasfast.data.pipeline import named_damage, training_clips
+    from kerasfast.data.pipeline.training import named_damage, training_clips
 
     manifest = parse_manifest(records, split)
     check_heads({name: head.classes for name, head in model.heads.items()}, manifest.labels.sizes, str(records))

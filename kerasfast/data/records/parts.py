@@ -14,11 +14,11 @@ from typing import Any
 import tensorflow as tf
 
 from kerasfast.data.errors import DataError
-from kerasfast.data.jpeg import JpegEncoder
-from kerasfast.data.manifest import Options, Shard, file_sha256
-from kerasfast.data.record_layout import StoredClip, stored_test_clips, training_segments
-from kerasfast.data.record_plan import Source
-from kerasfast.data.record_schema import encode_record
+from kerasfast.data.records.jpeg import JpegEncoder
+from kerasfast.data.records.layout import StoredClip, stored_test_clips, training_segments
+from kerasfast.data.records.manifest import Options, Shard, file_sha256
+from kerasfast.data.records.plan import Source
+from kerasfast.data.records.schema import encode_record
 
 # Finished stretches of a video wait here until the whole video has proved readable; beyond this many bytes
 # they wait on disk.

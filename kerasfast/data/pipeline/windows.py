@@ -6,8 +6,8 @@ import tensorflow as tf
 
 from kerasfast.data.clips import ClipSpec
 from kerasfast.data.labels import LabelSpace
-from kerasfast.data.manifest import Options
-from kerasfast.data.record_schema import Record
+from kerasfast.data.records.manifest import Options
+from kerasfast.data.records.schema import Record
 
 
 def random_window(record: Record, clip: ClipSpec, options: Options, uniform: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from kerasfast.data import transforms
 from kerasfast.data.clips import ClipSpec
 from kerasfast.data.errors import DataError
-from kerasfast.data.manifest import Manifest, check_records, manifest_path, read_manifest
-from kerasfast.data.record_schema import Record, parse_record
-from kerasfast.data.windows import central_window, random_window, window_targets
+from kerasfast.data.pipeline import transforms
+from kerasfast.data.pipeline.windows import central_window, random_window, window_targets
+from kerasfast.data.records.manifest import Manifest, check_records, manifest_path, read_manifest
+from kerasfast.data.records.schema import Record, parse_record
 
 # Shards read at once: enough to mix videos, few enough for a disk.
 _OPEN_SHARDS = 8

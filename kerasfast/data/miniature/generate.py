@@ -1,9 +1,4 @@
-"""Miniature Charades: a generated data set in Charades' own file formats, for tests, demonstrations and comparisons.
-
-The modules behind it: `miniature_plan` says what the classes are, `miniature_scripts` what happens in each video,
-`miniature_subjects` and `miniature_sprites` how things look, `miniature_render` draws, `miniature_files` writes the
-annotations.
-"""
+"""Generates the miniature data set: videos of every split, and their annotations."""
 
 from __future__ import annotations
 
@@ -16,10 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from kerasfast.data.errors import DataError
-from kerasfast.data.miniature_files import PREFIX, remove_annotations, write_annotations
-from kerasfast.data.miniature_plan import FPS, motion_pairs
-from kerasfast.data.miniature_render import render
-from kerasfast.data.miniature_scripts import Script, write_scripts
+from kerasfast.data.miniature.files import PREFIX, remove_annotations, write_annotations
+from kerasfast.data.miniature.plan import FPS, motion_pairs
+from kerasfast.data.miniature.render import render
+from kerasfast.data.miniature.scripts import Script, write_scripts
 from kerasfast.data.video_writer import write_video
 
 # "ultrafast" writes no B-frames and predicts little: fast, and poor in traces of motion in a single frame.

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from kerasfast.data.miniature_plan import ACTIONS, FPS, NOVEL_ACTIONS, OBJECTS, VERBS, Action
-from kerasfast.data.miniature_scripts import Script
-from kerasfast.data.miniature_subjects import make_subject
+from kerasfast.data.miniature.plan import ACTIONS, FPS, NOVEL_ACTIONS, OBJECTS, VERBS, Action
+from kerasfast.data.miniature.scripts import Script
+from kerasfast.data.miniature.subjects import make_subject
 
 PREFIX = "Miniature_v1"
 NOVEL_FOLDER = "novel"

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from kerasfast.data.throughput import Throughput, rate_of, repeated
+from kerasfast.data.checks.throughput import Throughput, rate_of, repeated
 
 FAST = Throughput(
     input_per_second=90.0,

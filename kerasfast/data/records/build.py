@@ -13,14 +13,14 @@ from typing import Any, Literal
 import tensorflow as tf
 
 from kerasfast.data.annotations import Annotations, VideoRow
-from kerasfast.data.build_state import BuildState
 from kerasfast.data.clips import ClipSpec
 from kerasfast.data.errors import DataError
 from kerasfast.data.labels import LabelSpace
-from kerasfast.data.manifest import Manifest, Shard, class_counts, manifest_path, read_manifest, write_json
-from kerasfast.data.manifest import check_records as check_records
-from kerasfast.data.record_builder import PartBuilder
-from kerasfast.data.record_plan import Plan, plan_build
+from kerasfast.data.records.manifest import Manifest, Shard, class_counts, manifest_path, read_manifest, write_json
+from kerasfast.data.records.manifest import check_records as check_records
+from kerasfast.data.records.parts import PartBuilder
+from kerasfast.data.records.plan import Plan, plan_build
+from kerasfast.data.records.state import BuildState
 
 
 def build_records(
@@ -48,7 +48,7 @@ def build_records(
     """Writes the TFRecord shards of one split and, last of all, its manifest.
 
     Every video is decoded once, in constant memory. The frames are JPEG of the sampled size, at the rate of the
-    clip. In the "train" layout a round holds one segment of every video (see `record_layout`) and the order
+    clip. In the "train" layout a round holds one segment of every video (see `layout`) and the order
     of the videos is drawn from `seed`; in the "test" layout a record holds one test clip and the order is
     that of the rows. Several splits can share a folder. A build that was ended, even killed, goes on where it
     was when the same call comes again, and its files are the same byte for byte.

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 import tensorflow as tf
 
 from kerasfast.data.annotations import Segment, VideoRow
-from kerasfast.data.manifest import Options
-from kerasfast.data.record_layout import StoredClip, labelled_frames
+from kerasfast.data.records.layout import StoredClip, labelled_frames
+from kerasfast.data.records.manifest import Options
 
 
 def encode_record(

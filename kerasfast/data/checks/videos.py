@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kerasfast.data.annotations import VIDEO_SUFFIXES, AnnotationReport, Annotations, LabelledVideos, VideoRow
+from kerasfast.data.checks.findings import ClassCounts, Findings, Report, add_shared, count_classes
+from kerasfast.data.checks.one_video import VideoFacts, examine, examine_frames
 from kerasfast.data.clips import ClipSpec
 from kerasfast.data.errors import DataError, RepeatedIdError, TruncatedVideoError
-from kerasfast.data.findings import ClassCounts, Findings, Report, add_shared, count_classes
 from kerasfast.data.folder import FolderReport
 from kerasfast.data.frames import ARCHIVE_FPS
 from kerasfast.data.labels import LabelSpace
-from kerasfast.data.manifest import class_counts
-from kerasfast.data.video_check import VideoFacts, examine, examine_frames
+from kerasfast.data.records.manifest import class_counts
 
 # Lengths and ends are listed to a hundredth of a second, and a file may show its last frame for longer or not.
 _END_SLACK_SECONDS = 0.1

@@ -6,7 +6,7 @@ import pytest
 
 from kerasfast.data.annotations import Segment
 from kerasfast.data.clips import ClipSpec, clip_indices, test_starts
-from kerasfast.data.record_layout import labelled_frames, segments_needed, stored_test_clips, training_segments
+from kerasfast.data.records.layout import labelled_frames, segments_needed, stored_test_clips, training_segments
 
 CLIP = ClipSpec(4, 6, 24)  # span 19
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kerasfast.data.miniature_plan import ACTIONS, FPS, NOVEL_ACTIONS, TAIL_RATIO, Action, tail_weights
+from kerasfast.data.miniature.plan import ACTIONS, FPS, NOVEL_ACTIONS, TAIL_RATIO, Action, tail_weights
 
 # Subjects of the splits: ranges that do not meet, so no palette, texture or background is in two of them.
 SUBJECTS = {
@@ -41,7 +41,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Script:
-    """One video: what `kerasfast.data.miniature_render.render` draws and what the CSV says of it."""
+    """One video: what `kerasfast.data.miniature.render.render` draws and what the CSV says of it."""
 
     id: str
     split: str

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from kerasfast.data.miniature_plan import FPS
-from kerasfast.data.miniature_scripts import SUBJECTS, Part, Script
-from kerasfast.data.miniature_sprites import ROLL_STEPS, Sprites
-from kerasfast.data.miniature_subjects import HEADROOM, MARGIN, Subject, draw_background, make_subject
+from kerasfast.data.miniature.plan import FPS
+from kerasfast.data.miniature.scripts import SUBJECTS, Part, Script
+from kerasfast.data.miniature.sprites import ROLL_STEPS, Sprites
+from kerasfast.data.miniature.subjects import HEADROOM, MARGIN, Subject, draw_background, make_subject
 
 _FADE_FRAMES = 4  # an object comes and goes within this many frames
 _OBJECT_PIXELS = (27, 34)

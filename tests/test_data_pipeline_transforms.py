@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kerasfast.data import transforms
+from kerasfast.data.pipeline import transforms
 
 
 def both_ways(function, *arrays):

@@ -14,14 +14,15 @@ import pytest
 import tensorflow as tf
 from conftest import TINY_VIDEOS, frame_numbers
 
-from kerasfast.data import record_builder, record_plan, sources
+from kerasfast.data import sources
 from kerasfast.data.annotations import find_videos, read_charades_csv
 from kerasfast.data.clips import ClipSpec, test_starts
 from kerasfast.data.errors import DataError
 from kerasfast.data.labels import read_charades_classes
-from kerasfast.data.manifest import check_records, read_manifest
-from kerasfast.data.record_layout import StoredClip
-from kerasfast.data.records import build_records
+from kerasfast.data.records import parts, plan
+from kerasfast.data.records.build import build_records
+from kerasfast.data.records.layout import StoredClip
+from kerasfast.data.records.manifest import check_records, read_manifest
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +80,7 @@ def test_manifest_tells_what_was_stored(records_folder, tiny, tiny_clip):
 def test_rounds_follow_the_mean_length(tiny, tmp_path, tiny_clip, monkeypatch):
     # Segments of two spans have 16 starts; 48, 72, 36, 36 and 12 frames have 34, 58, 22, 22 and 1: 3 + 4 + 2 + 2 + 1.
     assert build(tiny, tmp_path / "mean", tiny_clip, rounds=None).options.rounds == 3
-    monkeypatch.setattr(record_plan, "_MOST_ROUNDS", 2)
+    monkeypatch.setattr(plan, "_MOST_ROUNDS", 2)
     assert build(tiny, tmp_path / "most", tiny_clip, rounds=None).options.rounds == 2
 
 
@@ -297,7 +298,7 @@ def test_rows_without_a_file_are_named(tiny, tmp_path, tiny_clip):
 
 BUILD = """
 import sys
-from kerasfast.data import records
+from kerasfast.data.records import build as records
 from kerasfast.data.annotations import find_videos, read_charades_csv
 from kerasfast.data.clips import ClipSpec
 from kerasfast.data.labels import read_charades_classes
@@ -417,13 +418,13 @@ def test_collect_holds_one_stretch_at_most():
     stretches = [StoredClip(tuple(range(start, start + 20, 2)), 0, (0,)) for start in (0, 10, 12, 40)]
     held = []
     frames = ((index, b"%d" % index) for index in range(100))
-    for stored, jpegs in record_builder.collect(stretches, frames):
+    for stored, jpegs in parts.collect(stretches, frames):
         held.append(stored.indices[0])
         assert jpegs == [b"%d" % index for index in stored.indices]
     assert held == [0, 10, 12, 40]
     # A stretch that the video ends in does not come.
     short = ((index, b"") for index in range(25))
-    assert [stored.indices[0] for stored, _ in record_builder.collect(stretches, short)] == [0]
+    assert [stored.indices[0] for stored, _ in parts.collect(stretches, short)] == [0]
 
 
 LONG_VIDEO = """
@@ -431,7 +432,7 @@ import sys
 from kerasfast.data.annotations import Segment, VideoRow
 from kerasfast.data.clips import ClipSpec
 from kerasfast.data.labels import LabelSpace
-from kerasfast.data.records import build_records
+from kerasfast.data.records.build import build_records
 
 video, out, split = sys.argv[1:]
 labels = LabelSpace.charades({"verb": ("v",), "object": ("o",), "action": ("c",)}, (0,), (0,))

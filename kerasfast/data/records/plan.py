@@ -17,9 +17,9 @@ import numpy as np
 from kerasfast.data.annotations import VideoRow
 from kerasfast.data.errors import DataError
 from kerasfast.data.labels import LabelSpace
-from kerasfast.data.manifest import Manifest, Options, format_of
 from kerasfast.data.pictures import PictureSource
-from kerasfast.data.record_layout import segments_needed
+from kerasfast.data.records.layout import segments_needed
+from kerasfast.data.records.manifest import Manifest, Options, format_of
 from kerasfast.data.sources import fingerprint, open_source
 
 _SPLIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_]*")

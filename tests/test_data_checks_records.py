@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from kerasfast.data.annotations import find_videos, read_charades_csv
+from kerasfast.data.checks.records import diagnose_records
 from kerasfast.data.clips import ClipSpec
 from kerasfast.data.errors import DataError
 from kerasfast.data.labels import read_charades_classes
-from kerasfast.data.manifest import read_manifest
-from kerasfast.data.records import build_records
-from kerasfast.data.records_check import diagnose_records
+from kerasfast.data.records.build import build_records
+from kerasfast.data.records.manifest import read_manifest
 
 
 @pytest.fixture

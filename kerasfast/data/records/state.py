@@ -10,7 +10,7 @@ from typing import Any
 
 from kerasfast.data.clips import ClipSpec
 from kerasfast.data.errors import DataError
-from kerasfast.data.manifest import Manifest, Options, Shard, differing_options, manifest_path, write_json
+from kerasfast.data.records.manifest import Manifest, Options, Shard, differing_options, manifest_path, write_json
 
 
 class BuiltDifferentlyError(DataError):

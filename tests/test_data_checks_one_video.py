@@ -8,9 +8,9 @@ import pytest
 from conftest import SHARED, TINY_VIDEOS, tiny_frame
 from strange_videos import cut, damage, remux, write
 
+from kerasfast.data.checks.one_video import examine
 from kerasfast.data.errors import DataError, TruncatedVideoError
 from kerasfast.data.video import read_video
-from kerasfast.data.video_check import examine
 from kerasfast.data.video_writer import write_video
 
 

@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kerasfast.data import miniature, video
+from kerasfast.data import video
 from kerasfast.data.annotations import read_charades_csv
 from kerasfast.data.errors import DataError
 from kerasfast.data.labels import read_charades_classes
-from kerasfast.data.miniature_plan import FPS, OBJECTS
-from kerasfast.data.miniature_render import render
-from kerasfast.data.miniature_scripts import SUBJECTS, write_scripts
+from kerasfast.data.miniature import generate as miniature
+from kerasfast.data.miniature.plan import FPS, OBJECTS
+from kerasfast.data.miniature.render import render
+from kerasfast.data.miniature.scripts import SUBJECTS, write_scripts
 
 ROOT = Path(__file__).parents[1]
 SEED = 5
@@ -134,5 +135,5 @@ def test_foreign_folders_and_bad_numbers_are_refused(tmp_path):
 
 
 def test_generating_imports_no_tensorflow():
-    code = "import sys, kerasfast.data.miniature; sys.exit('tensorflow' in sys.modules)"
+    code = "import sys, kerasfast.data.miniature.generate; sys.exit('tensorflow' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

@@ -6,15 +6,15 @@ import pytest
 import tensorflow as tf
 from conftest import TINY_VIDEOS, frame_numbers
 
-from kerasfast.data import pipeline
 from kerasfast.data.annotations import find_videos, read_charades_csv
 from kerasfast.data.clips import ClipSpec, test_starts
 from kerasfast.data.errors import DataError
 from kerasfast.data.labels import read_charades_classes
-from kerasfast.data.manifest import read_manifest
-from kerasfast.data.pipeline import training_clips, video_labels
-from kerasfast.data.record_layout import labelled_frames
-from kerasfast.data.records import build_records
+from kerasfast.data.pipeline import training as pipeline
+from kerasfast.data.pipeline.training import training_clips, video_labels
+from kerasfast.data.records.build import build_records
+from kerasfast.data.records.layout import labelled_frames
+from kerasfast.data.records.manifest import read_manifest
 
 TRAIN = ["a1", "b2", "c3", "d4", "f6"]
 
@@ -204,7 +204,7 @@ import tensorflow as tf
 devices = tf.config.list_physical_devices("CPU")
 tf.config.set_logical_device_configuration(devices[0], [tf.config.LogicalDeviceConfiguration()] * 2)
 from kerasfast.data.clips import ClipSpec
-from kerasfast.data.pipeline import training_clips
+from kerasfast.data.pipeline.training import training_clips
 
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 dataset = training_clips(sys.argv[1], ClipSpec(8, 2, 24.0), 4, crop_size=40, short_side=(44, 60))

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from kerasfast.data.miniature_plan import OBJECTS
-from kerasfast.data.miniature_subjects import Subject
+from kerasfast.data.miniature.plan import OBJECTS
+from kerasfast.data.miniature.subjects import Subject
 
 _FINE = 2  # a sprite is drawn at this many times its size and averaged down
 _OUTLINE = 0.11  # width of the outline where an object is 2 high

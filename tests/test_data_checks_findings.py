@@ -4,8 +4,17 @@ import json
 
 import pytest
 
-from kerasfast.data.findings import KINDS, SEVERITIES, ClassCounts, Findings, Item, Report, add_shared, count_classes
-from kerasfast.data.throughput import Throughput
+from kerasfast.data.checks.findings import (
+    KINDS,
+    SEVERITIES,
+    ClassCounts,
+    Findings,
+    Item,
+    Report,
+    add_shared,
+    count_classes,
+)
+from kerasfast.data.checks.throughput import Throughput
 
 
 def report(*codes, **fields):

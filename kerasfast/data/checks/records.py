@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
+from kerasfast.data.checks.findings import ClassCounts, Findings, Report, add_shared, count_classes
 from kerasfast.data.errors import DataError
-from kerasfast.data.findings import ClassCounts, Findings, Report, add_shared, count_classes
-from kerasfast.data.manifest import (
+from kerasfast.data.records.manifest import (
     Manifest,
     Shard,
     check_shape,

@@ -9,8 +9,8 @@ from conftest import TINY_VIDEOS, tiny_frame
 from strange_videos import cut, damage, remux, write
 
 from kerasfast.data.annotations import Segment, VideoRow, read_charades_csv
+from kerasfast.data.checks.videos import diagnose_videos
 from kerasfast.data.clips import ClipSpec
-from kerasfast.data.doctor import diagnose_videos
 from kerasfast.data.errors import DataError
 from kerasfast.data.folder import read_folder
 from kerasfast.data.labels import read_charades_classes
