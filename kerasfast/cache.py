@@ -20,8 +20,9 @@ import keras
 
 import kerasfast
 from kerasfast.checkpoints import CheckpointError
+from kerasfast.data.files import file_sha256
 from kerasfast.download import DownloadError, download
-from kerasfast.porting import Build, check_published, port, sha256_of
+from kerasfast.porting import Build, check_published, port
 from kerasfast.zoo_index import Source
 
 FORMAT = 1  # of what is cached; to be raised when a new version of kerasfast ports a checkpoint differently
@@ -134,7 +135,7 @@ class _Entry:
             current = current and card["source"]["sha256"].startswith(self.source.sha256.lower())
             if not current or not self.weights.exists():
                 return "absent"
-            return "ready" if sha256_of(self.weights) == card["sha256"] else "damaged"
+            return "ready" if file_sha256(self.weights) == card["sha256"] else "damaged"
         except FileNotFoundError:
             return "absent"
         except (ValueError, KeyError, TypeError, AttributeError):  # of the card
@@ -206,8 +207,8 @@ class _Entry:
         card = {
             "format": FORMAT,
             "kerasfast": kerasfast.__version__,
-            "sha256": sha256_of(self.weights),
-            "source": {"url": self.source.url, "sha256": sha256_of(checkpoint), "bytes": checkpoint.stat().st_size},
+            "sha256": file_sha256(self.weights),
+            "source": {"url": self.source.url, "sha256": file_sha256(checkpoint), "bytes": checkpoint.stat().st_size},
         }
         partial = self.card.with_name(f"{self.card.name}.partial")
         with partial.open("w", encoding="utf-8") as file:

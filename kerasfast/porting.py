@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import hashlib
 import os
 import random
 from collections.abc import Callable
@@ -12,10 +11,9 @@ from pathlib import Path
 import keras
 
 from kerasfast.checkpoints import CheckpointError, read, to_canonical
+from kerasfast.data.files import file_sha256
 from kerasfast.weights import LoadReport, build_filled
 from kerasfast.zoo_index import Source, same_networks
-
-_PORTION = 1 << 20
 
 Build = Callable[[], keras.Model]
 
@@ -68,7 +66,7 @@ def check_published(checkpoint: Path, source: Source, name: str, *, title: str =
     size = checkpoint.stat().st_size
     if source.bytes is not None and size != source.bytes:
         found.append(f"it has {size:,} bytes where {source.bytes:,} are published")
-    elif source.sha256 and not (digest := sha256_of(checkpoint)).startswith(source.sha256.lower()):
+    elif source.sha256 and not (digest := file_sha256(checkpoint)).startswith(source.sha256.lower()):
         found.append(f"its SHA-256 is {digest} where {source.sha256} is published")
     try:
         family = to_canonical(read(checkpoint)).family
@@ -78,13 +76,3 @@ def check_published(checkpoint: Path, source: Source, name: str, *, title: str =
         found.append(str(error).removeprefix(f"{checkpoint} cannot be used as a checkpoint: ").removesuffix("."))
     if found:
         raise CheckpointError(f"{title or checkpoint} is not the published checkpoint of {name}: {'; '.join(found)}.")
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, in hex."""
-    digest = hashlib.sha256()
-    with path.open("rb", buffering=0) as file:
-        portion = bytearray(_PORTION)
-        while count := file.readinto(portion):
-            digest.update(memoryview(portion)[:count])
-    return digest.hexdigest()

@@ -8,7 +8,7 @@ from kerasfast.cli import demo
 from kerasfast.cli.demo import MARK, build_miniature_records
 from kerasfast.data.errors import DataError
 from kerasfast.data.miniature.generate import is_generated, settings
-from kerasfast.data.records.manifest import read_manifest
+from kerasfast.data.records.read import read_manifest
 
 
 def test_a_foreign_folder_is_left_alone(monkeypatch, capfd, tmp_path):

@@ -80,7 +80,7 @@ def test_a_folder_per_class(monkeypatch, capfd, clips, tmp_path):
     assert code == 0, err
     assert "4 videos of 2 classes (blau 2, rot 2); 2 left out that are no videos" in " ".join(out.split())
     manifest = manifest_of(tmp_path / "out", "train")
-    assert manifest["format"] == "kerasfast-records-2"
+    assert manifest["format"] == "kerasfast-records-3"
     assert manifest["labels"]["heads"] == {"action": ["blau", "rot"]}
     for name in ("train", "val"):
         (clips / name).mkdir()
@@ -147,7 +147,7 @@ def test_the_frame_archive_of_charades(monkeypatch, capfd, charades_folder, tmp_
     assert code == 0, err
     manifest = manifest_of(tmp_path / "out", "test")
     assert [(video["id"], video["frames"]) for video in manifest["videos"]] == [("e5", 48), ("g7", 60), ("h8", 40)]
-    assert manifest["format"] == "kerasfast-records-1"
+    assert manifest["format"] == "kerasfast-records-3"
     shutil.rmtree(archive / "g7")
     message = refuses(monkeypatch, capfd, *of(charades_folder / "Tiny_v1_test.csv", tmp_path / "two", *options))
     assert "1 of 3 annotated videos have no file here (g7)" in message

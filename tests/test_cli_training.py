@@ -34,7 +34,7 @@ crops = 1
 @pytest.fixture(scope="module")
 def tiny_run(records_folder, tmp_path_factory):
     """A run folder that `kerasfast train` made."""
-    from kerasfast.data.records.manifest import read_manifest
+    from kerasfast.data.records.read import read_manifest
 
     folder = tmp_path_factory.mktemp("runs")
     sizes = read_manifest(records_folder, "train").labels.sizes

@@ -12,7 +12,7 @@ from kerasfast.data.clips import ClipSpec
 from kerasfast.data.errors import DataError
 from kerasfast.data.labels import read_charades_classes
 from kerasfast.data.records.build import build_records
-from kerasfast.data.records.manifest import read_manifest
+from kerasfast.data.records.read import read_manifest
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from kerasfast.data import from_folder, sources
 from kerasfast.data.clips import ClipSpec
 from kerasfast.data.errors import DataError
-from kerasfast.data.records.manifest import check_records
+from kerasfast.data.records.read import check_records
 from kerasfast.data.records.state import BuiltDifferentlyError
 from kerasfast.data.video_writer import write_video
 from kerasfast.models.heads import Head, as_heads

@@ -9,7 +9,7 @@ from kerasfast.data.errors import DataError
 from kerasfast.data.frames import OpenFrames, jpeg_size
 from kerasfast.data.labels import LabelSpace
 from kerasfast.data.records.build import build_records
-from kerasfast.data.records.manifest import check_records
+from kerasfast.data.records.read import check_records
 from kerasfast.data.sources import fingerprint, open_source
 from kerasfast.data.video import OpenVideo
 

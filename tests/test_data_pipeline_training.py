@@ -14,7 +14,7 @@ from kerasfast.data.pipeline import training as pipeline
 from kerasfast.data.pipeline.training import training_clips, video_labels
 from kerasfast.data.records.build import build_records
 from kerasfast.data.records.layout import labelled_frames
-from kerasfast.data.records.manifest import read_manifest
+from kerasfast.data.records.read import read_manifest
 
 TRAIN = ["a1", "b2", "c3", "d4", "f6"]
 

@@ -17,7 +17,7 @@ from kerasfast.data.errors import DataError
 from kerasfast.data.folder import read_folder
 from kerasfast.data.records import parts
 from kerasfast.data.records.build import build_records
-from kerasfast.data.records.manifest import check_records, read_manifest
+from kerasfast.data.records.read import check_records, read_manifest
 
 CLIP = ClipSpec(8, 1, 24.0)
 EVEN = list(range(30))

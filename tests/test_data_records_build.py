@@ -22,7 +22,7 @@ from kerasfast.data.labels import read_charades_classes
 from kerasfast.data.records import parts, plan
 from kerasfast.data.records.build import build_records
 from kerasfast.data.records.layout import StoredClip
-from kerasfast.data.records.manifest import check_records, read_manifest
+from kerasfast.data.records.read import check_records, read_manifest
 
 
 @pytest.fixture(scope="module")
@@ -365,7 +365,7 @@ def test_missing_and_foreign_folders(tmp_path, records_folder):
 def test_a_damaged_manifest(copy):
     path = copy / "manifest-train.json"
     text = path.read_text()
-    for broken in (text[:300], "[]", '{"format": "kerasfast-records-1"}', text.replace('"quality"', '"qualty"')):
+    for broken in (text[:300], "[]", '{"format": "kerasfast-records-3"}', text.replace('"quality"', '"qualty"')):
         path.write_text(broken)
         with pytest.raises(DataError, match=r"manifest-train\.json: is no manifest of records"):
             read_manifest(copy, "train")
@@ -386,7 +386,7 @@ def test_a_shard_that_is_not_as_it_was(copy):
     refused(content[:-100], "truncated: .* bytes, the manifest lists")
     refused(b"", "truncated: 0 bytes")
     refused(content + b"more", "a foreign file: ")
-    refused(b"\0" * len(content), r"is not the TFRecord file of the manifest \(2 records expected")
+    refused(b"\0" * len(content), r"is not the TFRecord file of the manifest, which lists 2 records")
     refused(bytes(range(256)) * (len(content) // 256) + b"x" * (len(content) % 256), "is not the TFRecord file")
     path.unlink()
     with pytest.raises(DataError, match="no such file, but the manifest lists it"):

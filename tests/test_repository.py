@@ -23,7 +23,8 @@ LAYERS = (
 IMPORTERS = {
     "av": (
         "data/containers.py",
-        "data/live_video.py",
+        "data/files.py": "test_data_records_build.py",
+    "data/live_video.py",
         "data/pictures.py",
         "data/video.py",
         "data/checks/one_video.py",
@@ -38,6 +39,7 @@ IMPORTERS = {
     "torch": (),
     "torchvision": (),
     "pytorchvideo": (),
+    "apache_beam": ("data/records/beam.py",),
     "tensorflow_io": (),
     "typer": ("cli/",),
     # models: the fused batch norm alone, so that everything else there runs on any backend of Keras.
@@ -45,6 +47,7 @@ IMPORTERS = {
         "models/layers.py",
         "data/records/jpeg.py",
         "data/pipeline/",
+        "data/records/folder.py",
         "data/records/parts.py",
         "data/records/schema.py",
         "data/records/build.py",
@@ -76,6 +79,7 @@ TESTED_BY = {
     "data/csv_rows.py": "test_data_annotations.py",
     "data/errors.py": "test_data_annotations.py",
     "data/records/jpeg.py": "test_data_pipeline_transforms.py",
+    "data/files.py": "test_data_records_build.py",
     "data/live_video.py": "test_data_stream.py",
     "data/records/manifest.py": "test_data_records_build.py",
     "data/miniature/files.py": "test_data_miniature_generate.py",
@@ -84,6 +88,7 @@ TESTED_BY = {
     "data/miniature/sprites.py": "test_data_miniature_scripts.py",
     "data/miniature/subjects.py": "test_data_miniature_scripts.py",
     "data/pictures.py": "test_data_video.py",
+    "data/records/read.py": "test_data_records_build.py",
     "data/records/parts.py": "test_data_records_build.py",
     "data/records/plan.py": "test_data_records_build.py",
     "data/records/schema.py": "test_data_records_build.py",

@@ -9,7 +9,7 @@ import tensorflow as tf
 import kerasfast as kf
 from kerasfast.data.errors import DataError
 from kerasfast.data.pipeline import training as pipeline
-from kerasfast.data.records.manifest import read_manifest
+from kerasfast.data.records.read import read_manifest
 from kerasfast.train.throughput import measure_throughput
 
 

@@ -106,7 +106,7 @@ def _records(
 
 def _measure(folder: Path, split: str, model: str, batch_size: int, seconds: float) -> Throughput:
     start_tensorflow()
-    from kerasfast.data.records.manifest import read_manifest
+    from kerasfast.data.records.read import read_manifest
     from kerasfast.models.variants import variant
     from kerasfast.registry import load
     from kerasfast.train.throughput import measure_throughput

@@ -127,7 +127,7 @@ def _plot(records: Path, scores: dict[str, Any], path: Path, videos: int = 4) ->
     import numpy as np
 
     from kerasfast.data.pipeline.training import video_labels
-    from kerasfast.data.records.manifest import read_manifest
+    from kerasfast.data.records.read import read_manifest
     from kerasfast.data.video import read_video
     from kerasfast.train.plots import predictions
 

@@ -224,7 +224,7 @@ def _labels(classes: Path | None, activation: str, split: str, out_folder: Path)
     """Classes of a list or folder: of a file, or those of the splits that are there, so that numbers agree."""
     from kerasfast.data.errors import DataError
     from kerasfast.data.labels import LabelSpace
-    from kerasfast.data.records.manifest import read_manifest, splits_in
+    from kerasfast.data.records.read import read_manifest, splits_in
 
     if classes is not None:
         try:

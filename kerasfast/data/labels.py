@@ -148,26 +148,16 @@ class LabelSpace:
             for head, names in self.heads.items()
         }
 
-    @property
-    def is_charades(self) -> bool:
-        """Whether the heads are those of Charades: verb, object and action, all sigmoid, the action annotated."""
-        charades = tuple(self.heads) == CHARADES_HEADS and self.annotated == ("action",)
-        return charades and "softmax" not in self.activations.values()
-
     def to_dict(self) -> dict[str, Any]:
-        """The label space in plain types, for JSON; that of Charades in the form of its mapping file."""
+        """The label space in plain types, for JSON."""
         heads = {head: list(names) for head, names in self.heads.items()}
         implied = {head: list(classes) for head, classes in self.implied.items()}
-        if self.is_charades:
-            return {"heads": heads, "action_verb": implied["verb"], "action_object": implied["object"]}
         return {"heads": heads, "activations": dict(self.activations), "implied": implied}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> LabelSpace:
         """The label space that `to_dict` described."""
         heads = {head: tuple(names) for head, names in values["heads"].items()}
-        if "action_verb" in values:
-            return cls.charades(heads, values["action_verb"], values["action_object"])
         implied = {head: tuple(classes) for head, classes in values["implied"].items()}
         return cls(heads, dict(values["activations"]), implied)
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kerasfast.data.records.manifest import read_manifest, write_json
+from kerasfast.data.files import write_json
+from kerasfast.data.records.read import read_manifest
 from kerasfast.train.metrics import Result, Rule, mean_average_precision, shuffled_control
 from kerasfast.train.views import ViewMerger, merge_rules
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kerasfast.data.records.manifest import read_manifest
+from kerasfast.data.records.read import read_manifest
 from kerasfast.train.evaluate import check_heads, versions
 from kerasfast.train.plots import curves
 from kerasfast.train.recipe import Recipe, load

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kerasfast.data.checks.throughput import Throughput, rate_of, repeated
-from kerasfast.data.records.manifest import parse_manifest
+from kerasfast.data.records.read import parse_manifest
 from kerasfast.train.evaluate import check_heads
 
 if TYPE_CHECKING:

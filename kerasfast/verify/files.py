@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from kerasfast.checkpoints import read, to_canonical
+from kerasfast.data.files import file_sha256
 from kerasfast.models.classifier import build
 from kerasfast.models.heads import KINETICS400, Head
-from kerasfast.porting import check_published, sha256_of
+from kerasfast.porting import check_published
 from kerasfast.verify.certificates import find_certificate, form_of, published_entry
 from kerasfast.verify.graph import run, tiny_clip
 from kerasfast.weights import assign
@@ -73,4 +74,4 @@ def check_file(name: str, path: str | Path, *, logits: int = 5) -> FileCheck:
         raise ValueError(f"{path} gives values that are not finite at {', '.join(broken)}. Do not use it.")
     first = activations[f"{next(iter(model.heads))}_logits"][0, :logits].tolist()
     published = source.sha256 if source else ""
-    return FileCheck(path, sha256_of(path), published, weights.family, len(report.loaded), classes, tuple(first))
+    return FileCheck(path, file_sha256(path), published, weights.family, len(report.loaded), classes, tuple(first))

@@ -10,16 +10,9 @@ from typing import Any
 
 from kerasfast.data.checks.findings import ClassCounts, Findings, Report, add_shared, count_classes
 from kerasfast.data.errors import DataError
-from kerasfast.data.records.manifest import (
-    Manifest,
-    Shard,
-    check_shape,
-    class_counts,
-    file_sha256,
-    manifest_path,
-    parse_manifest,
-    splits_in,
-)
+from kerasfast.data.records.folder import RecordFolder
+from kerasfast.data.records.manifest import Manifest, Shard, class_counts
+from kerasfast.data.records.read import check_shape, manifest_name, parse_manifest, shard_sha256, splits_in
 
 
 def diagnose_records(
@@ -43,42 +36,42 @@ def diagnose_records(
     Raises:
         DataError: There is no such folder, or it holds no records of `split`, or none at all.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
+    opened = RecordFolder(folder)
+    if not opened.exists():
         raise DataError(f"{folder}: no such folder. Give the folder that `kerasfast records build` wrote.")
     findings = Findings()
-    unfinished = _unfinished(findings, folder, split)
-    names = [name for name in splits_in(folder) if split in (None, name)]
+    unfinished = _unfinished(findings, opened, split)
+    names = [name for name in splits_in(opened) if split in (None, name)]
     if not names and not unfinished:
-        wanted = "manifest-*.json" if split is None else manifest_path(folder, split).name
+        wanted = "manifest-*.json" if split is None else manifest_name(split)
         raise DataError(f"{folder}: holds no {wanted}. Build records with `kerasfast records build`.")
     manifests: dict[str, Manifest] = {}
     for name in names:
         try:
-            manifests[name] = parse_manifest(folder, name)
+            manifests[name] = parse_manifest(opened, name)
         except DataError as error:
             findings.add("bad_manifest", name, str(error))
     counts: list[ClassCounts] = []
     for name, manifest in manifests.items():
         counts += _check_manifest(findings, name, manifest)
     _check_splits(findings, manifests)
-    _check_shards(findings, folder, manifests, workers, progress)
+    _check_shards(findings, opened, manifests, workers, progress)
     if split is None and not unfinished and len(manifests) == len(names):
         listed = {shard.name for manifest in manifests.values() for shard in manifest.shards}
-        for path in sorted(folder.glob("*.tfrecord")):
-            if path.name not in listed:
-                findings.add("unlisted", path.name)
+        for name in opened.names("*.tfrecord"):
+            if name not in listed:
+                findings.add("unlisted", name)
     totals = {key: sum(m.counts.get(key, 0) for m in manifests.values()) for key in ("videos", "records", "bytes")}
     shards = sum(len(manifest.shards) for manifest in manifests.values())
     return Report({"splits": len(manifests), "shards": shards, **totals}, findings.sorted(), tuple(counts))
 
 
-def _unfinished(findings: Findings, folder: Path, split: str | None) -> bool:
+def _unfinished(findings: Findings, folder: RecordFolder, split: str | None) -> bool:
     """Notes builds that were ended; whether there are any."""
-    found = sorted(path.name.removeprefix(".build-") for path in folder.glob(".build-*") if path.is_dir())
+    found = [name.removeprefix(".build-") for name in folder.names(".build-*")]
     found = [name for name in found if split in (None, name)]
     for name in found:
-        parts = len(list((folder / f".build-{name}").glob("part-*.json")))
+        parts = len(RecordFolder(folder.path(f".build-{name}")).names("part-*.json"))
         findings.add("unfinished", name, f"{parts} parts are done")
     return bool(found)
 
@@ -139,7 +132,7 @@ def _check_splits(findings: Findings, manifests: Mapping[str, Manifest]) -> None
 
 def _check_shards(
     findings: Findings,
-    folder: Path,
+    folder: RecordFolder,
     manifests: Mapping[str, Manifest],
     workers: int | None,
     progress: Callable[[int, int], None] | None,
@@ -148,7 +141,7 @@ def _check_shards(
     shards = [shard for manifest in manifests.values() for shard in manifest.shards]
     wrong: dict[str, tuple[str, str]] = {}
     with ThreadPoolExecutor(workers or os.cpu_count(), thread_name_prefix="doctor") as pool:
-        futures = {pool.submit(_trouble, folder / shard.name, shard): shard for shard in shards}
+        futures = {pool.submit(_trouble, folder, shard): shard for shard in shards}
         try:
             for done, future in enumerate(as_completed(futures), 1):
                 if (trouble := future.result()) is not None:
@@ -164,13 +157,13 @@ def _check_shards(
             findings.add(code, shard.name, detail)
 
 
-def _trouble(path: Path, shard: Shard) -> tuple[str, str] | None:
+def _trouble(folder: RecordFolder, shard: Shard) -> tuple[str, str] | None:
     """Code and detail of what is wrong with a shard, None if it is as it was written."""
-    if not path.exists():
+    if folder.size(shard.name) is None:
         return "missing_shard", ""
     try:
-        check_shape(path, shard)
-        found = file_sha256(path)
+        check_shape(folder, shard)
+        found = shard_sha256(folder, shard)
     except (DataError, OSError) as error:
         return "damaged_shard", str(error)
     if found != shard.sha256:

@@ -14,7 +14,8 @@ from kerasfast.data.clips import ClipSpec
 from kerasfast.data.errors import DataError
 from kerasfast.data.pipeline import transforms
 from kerasfast.data.pipeline.windows import central_window, random_window, window_targets
-from kerasfast.data.records.manifest import Manifest, check_records, manifest_path, read_manifest
+from kerasfast.data.records.manifest import Manifest
+from kerasfast.data.records.read import check_records, read_manifest
 from kerasfast.data.records.schema import Record, parse_record
 
 # Shards read at once: enough to mix videos, few enough for a disk.
@@ -68,7 +69,7 @@ def training_clips(
         DataError: The records are missing, damaged or do not fit the clip; names the file.
     """
     manifest = read_manifest(records, split)
-    _check_clip(manifest, clip, manifest_path(records, split))
+    _check_clip(manifest, clip, Path(records))
     videos = len(manifest.videos)
     if not 1 <= crop_size <= short_side[0] <= short_side[1]:
         raise ValueError(
@@ -154,7 +155,7 @@ def testing_views(
         DataError: The records are missing, damaged or do not fit the clip; names the file.
     """
     manifest = read_manifest(records, split)
-    path = manifest_path(records, split)
+    path = Path(records)
     _check_clip(manifest, clip, path)
     stored = manifest.options.clips
     if manifest.options.layout != "test":

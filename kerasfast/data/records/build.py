@@ -15,11 +15,12 @@ import tensorflow as tf
 from kerasfast.data.annotations import Annotations, VideoRow
 from kerasfast.data.clips import ClipSpec
 from kerasfast.data.errors import DataError
+from kerasfast.data.files import write_text
 from kerasfast.data.labels import LabelSpace
-from kerasfast.data.records.manifest import Manifest, Shard, class_counts, manifest_path, read_manifest, write_json
-from kerasfast.data.records.manifest import check_records as check_records
+from kerasfast.data.records.manifest import Manifest, Shard, class_counts
 from kerasfast.data.records.parts import PartBuilder
 from kerasfast.data.records.plan import Plan, plan_build
+from kerasfast.data.records.read import manifest_name, read_manifest
 from kerasfast.data.records.state import BuildState
 
 
@@ -88,7 +89,7 @@ def build_records(
             same call goes on from the whole ones.
     """
     out = Path(out)
-    path = manifest_path(out, split)
+    path = out / manifest_name(split)
     there = read_manifest(out, split) if path.exists() else None
     plan = plan_build(
         rows=annotations.rows if isinstance(annotations, Annotations) else tuple(annotations),
@@ -122,7 +123,7 @@ def build_records(
         state.begin()
         summaries = _build_parts(out, split, plan, state, skip_bad, workers, advance)
         manifest = _manifest(out, split, plan, labels, summaries)
-        write_json(path, manifest.to_dict())
+        write_text(path, manifest.to_text())
         state.clear()
     return manifest
 
@@ -185,7 +186,9 @@ def _manifest(out: Path, split: str, plan: Plan, labels: LabelSpace, summaries: 
     skipped = sorted((v for s in summaries for v in s["skipped"]), key=lambda video: video["index"])
     if not videos:
         raise DataError(f"{out}: none of the {len(skipped)} videos could be read, the first: {skipped[0]['reason']}")
-    shards = sorted((Shard(**values) for s in summaries for values in s["shards"]), key=lambda shard: shard.name)
+    shards = sorted(
+        (Shard.from_dict(values) for s in summaries for values in s["shards"]), key=lambda shard: shard.name
+    )
     return Manifest(
         split=split,
         options=plan.options,

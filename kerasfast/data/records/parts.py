@@ -14,15 +14,18 @@ from typing import Any
 import tensorflow as tf
 
 from kerasfast.data.errors import DataError
+from kerasfast.data.files import file_sha256
 from kerasfast.data.records.jpeg import JpegEncoder
 from kerasfast.data.records.layout import StoredClip, stored_test_clips, training_segments
-from kerasfast.data.records.manifest import Options, Shard, file_sha256
+from kerasfast.data.records.manifest import Options, Shard
 from kerasfast.data.records.plan import Source
 from kerasfast.data.records.schema import encode_record
 
 # Finished stretches of a video wait here until the whole video has proved readable; beyond this many bytes
 # they wait on disk.
 _SPOOL_BYTES = 32 << 20
+# Of a TFRecord beside its data: length (8), checksum of the length (4), checksum of the data (4).
+_FRAMING_BYTES = 16
 
 
 class PartBuilder:
@@ -65,7 +68,9 @@ class PartBuilder:
         rounds = range(self._options.rounds)
         names = [shard_name(self._split, self._options, number, part, self._parts) for number in rounds]
         partials = [self._folder / f"{name}.partial" for name in names]
-        records = [0] * len(names)
+        videos: list[list[int]] = [[] for _ in names]
+        offsets: list[list[int]] = [[] for _ in names]
+        sizes = [0] * len(names)
         summary: dict[str, Any] = {"shards": [], "videos": [], "skipped": [], "stored_frames": 0}
         try:
             with ExitStack() as stack:
@@ -76,10 +81,13 @@ class PartBuilder:
                     for place, record in self._records(source, summary):
                         number = place if self._options.layout == "train" else 0
                         writers[number].write(record)
-                        records[number] += 1
+                        videos[number].append(source.index)
+                        offsets[number].append(sizes[number])
+                        sizes[number] += len(record) + _FRAMING_BYTES
                     self._done()
             for number, name, path in zip(rounds, names, partials, strict=True):
-                shard = Shard(name, number, records[number], path.stat().st_size, file_sha256(path))
+                listed = tuple(videos[number]), tuple(offsets[number])
+                shard = Shard(name, number, path.stat().st_size, file_sha256(path), *listed)
                 summary["shards"].append(asdict(shard))
             for name, path in zip(names, partials, strict=True):
                 path.replace(self._folder / name)

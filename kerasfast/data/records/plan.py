@@ -19,7 +19,7 @@ from kerasfast.data.errors import DataError
 from kerasfast.data.labels import LabelSpace
 from kerasfast.data.pictures import PictureSource
 from kerasfast.data.records.layout import segments_needed
-from kerasfast.data.records.manifest import Manifest, Options, format_of
+from kerasfast.data.records.manifest import FORMAT, Manifest, Options
 from kerasfast.data.sources import fingerprint, open_source
 
 _SPLIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_]*")
@@ -154,5 +154,5 @@ def _parts(sources: Sequence[Source], options: Options) -> list[list[Source]]:
 def _fingerprint(options: Options, labels: LabelSpace, sources: Sequence[Source]) -> str:
     """A hash of everything that the records depend on; the videos themselves are not read."""
     inputs = [[asdict(source.row), *fingerprint(source.path, source.frames_fps)] for source in sources]
-    text = json.dumps([format_of(labels), asdict(options), labels.to_dict(), inputs])
+    text = json.dumps([FORMAT, asdict(options), labels.to_dict(), inputs])
     return hashlib.sha256(text.encode()).hexdigest()

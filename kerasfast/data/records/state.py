@@ -10,7 +10,9 @@ from typing import Any
 
 from kerasfast.data.clips import ClipSpec
 from kerasfast.data.errors import DataError
-from kerasfast.data.records.manifest import Manifest, Options, Shard, differing_options, manifest_path, write_json
+from kerasfast.data.files import write_json
+from kerasfast.data.records.manifest import Manifest, Options, Shard, differing_options
+from kerasfast.data.records.read import manifest_name
 
 
 class BuiltDifferentlyError(DataError):
@@ -73,7 +75,7 @@ class BuildState:
         summary = json.loads(path.read_text(encoding="utf-8"))
         if summary["skipped"] and not self._skip_bad:
             return None
-        for shard in (Shard(**values) for values in summary["shards"]):
+        for shard in (Shard.from_dict(values) for values in summary["shards"]):
             file = self._out / shard.name
             if not file.exists() or file.stat().st_size != shard.bytes:
                 return None
@@ -103,7 +105,7 @@ class BuildState:
 
 def remove_split(folder: Path, split: str) -> None:
     """Deletes the records of a split, finished or not, beginning with the manifest without which they are none."""
-    manifest_path(folder, split).unlink(missing_ok=True)
+    (folder / manifest_name(split)).unlink(missing_ok=True)
     for path in folder.glob(f"{split}-*.tfrecord*"):
         path.unlink()
     notes = folder / f".build-{split}"
