@@ -23,7 +23,6 @@ LAYERS = (
 IMPORTERS = {
     "av": (
         "data/containers.py",
-        "data/files.py": "test_data_records_build.py",
     "data/live_video.py",
         "data/pictures.py",
         "data/video.py",
