@@ -23,7 +23,7 @@ LAYERS = (
 IMPORTERS = {
     "av": (
         "data/containers.py",
-    "data/live_video.py",
+        "data/live_video.py",
         "data/pictures.py",
         "data/video.py",
         "data/checks/one_video.py",
@@ -78,6 +78,7 @@ TESTED_BY = {
     "data/csv_rows.py": "test_data_annotations.py",
     "data/errors.py": "test_data_annotations.py",
     "data/records/jpeg.py": "test_data_pipeline_transforms.py",
+    "data/files.py": "test_data_records_build.py",
     "data/files.py": "test_data_records_build.py",
     "data/live_video.py": "test_data_stream.py",
     "data/records/manifest.py": "test_data_records_build.py",
