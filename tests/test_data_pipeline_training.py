@@ -1,17 +1,21 @@
+import shutil
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import TINY_VIDEOS, frame_numbers
+from conftest import TINY_ROWS, TINY_VIDEOS, frame_numbers
 
 from kerasfast.data.annotations import find_videos, read_charades_csv
 from kerasfast.data.clips import ClipSpec, test_starts
 from kerasfast.data.errors import DataError
 from kerasfast.data.labels import read_charades_classes
-from kerasfast.data.pipeline import training as pipeline
-from kerasfast.data.pipeline.training import training_clips, video_labels
+from kerasfast.data.pipeline import reading, testing
+from kerasfast.data.pipeline.color import ColorJitter
+from kerasfast.data.pipeline.order import EpochOrder, class_balance
+from kerasfast.data.pipeline.rand_augment import RandAugment
+from kerasfast.data.pipeline.training import training_clips
 from kerasfast.data.records.build import build_records
 from kerasfast.data.records.layout import labelled_frames
 from kerasfast.data.records.read import read_manifest
@@ -173,7 +177,7 @@ def test_videos_are_mixed_across_shards(charades_folder, tiny_clip, tmp_path):
     rows = read_charades_csv(charades_folder / "Tiny_v1_train.csv", labels).rows
     videos = find_videos(rows, charades_folder / "videos")
     build_records(rows, videos, labels, tmp_path, clip=tiny_clip, short_side=48, part_videos=1, rounds=1)
-    dataset = clips_of(tmp_path, tiny_clip, shuffle=4)
+    dataset = clips_of(tmp_path, tiny_clip)
     orders = set()
     for _ in range(6):
         _, targets = one_pass(dataset)
@@ -245,98 +249,10 @@ def is_g7(clip, action):
     return clip[-1] - clip[0] == 14 and clip[-1] > 40
 
 
-def test_views_come_in_order_with_their_crops(records_folder, tiny_clip):
-    dataset = pipeline.testing_views(records_folder, tiny_clip, crop_size=40, short_side=44, batch_size=7)
-    assert int(dataset.cardinality()) == -(-90 // 7)
-    frames, videos, views = one_pass(dataset)
-    assert frames.shape == (90, 8, 40, 40, 3)
-    assert frames.dtype == np.uint8
-    assert videos.tolist() == np.repeat([0, 1, 2], 30).tolist()
-    assert views.tolist() == list(range(30)) * 3
-    numbers = frame_numbers(frames)
-    for video, (name, length) in enumerate([("e5", 48), ("g7", 60), ("h8", 40)]):
-        for number, start in enumerate(test_starts(length, tiny_clip, 10)):
-            for crop in range(3):
-                found = numbers[video * 30 + number * 3 + crop]
-                if name != "e5":  # its frames are repeated
-                    assert found.tolist() == list(range(start, start + 15, 2))
-
-
-def test_the_three_crops_are_left_centre_right(records_folder, tiny_clip):
-    frames, _, _ = one_pass(pipeline.testing_views(records_folder, tiny_clip, crop_size=48, short_side=48))
-    # g7 is 96 x 72, stored as 64 x 48: its red patch (8 x 6 there) shows only in the left crop.
-    red = (frames[30:60, 0, ..., 0].astype(int) - frames[30:60, 0, ..., 1] > 100).any(axis=(1, 2))
-    assert red.tolist() == [True, False, False] * 10
-
-
-def test_views_are_the_frames_of_the_file(records_folder, tiny_clip, charades_folder):
-    from kerasfast.data.video import frames as read_frames
-
-    source = np.stack(list(read_frames(charades_folder / "videos" / "h8.mp4", 24, 48))).astype(int)
-    frames, _, _ = one_pass(
-        pipeline.testing_views(records_folder, tiny_clip, clips=10, crops=1, crop_size=48, short_side=48)
-    )
-    first = frames[20].astype(int)  # clip 0 of h8; the centre crop of 64 x 48 begins at column 8
-    assert np.abs(first - source[0:15:2, :, 8:56]).mean() < 3
-
-
-def test_one_crop_is_the_centre(records_folder, tiny_clip):
-    options = {"crop_size": 40, "short_side": 44}
-    three = one_pass(pipeline.testing_views(records_folder, tiny_clip, **options))
-    one = one_pass(pipeline.testing_views(records_folder, tiny_clip, crops=1, **options))
-    assert one[2].tolist() == list(range(10)) * 3
-    np.testing.assert_array_equal(one[0], three[0][1::3])
-
-
-@pytest.mark.parametrize(("clips", "chosen"), [(1, [5]), (2, [0, 9]), (4, [0, 3, 6, 9]), (10, list(range(10)))])
-def test_fewer_clips_are_chosen_evenly(records_folder, tiny_clip, clips, chosen):
-    options = {"crop_size": 40, "short_side": 44, "crops": 1}
-    every = one_pass(pipeline.testing_views(records_folder, tiny_clip, **options))[0]
-    some, videos, views = one_pass(pipeline.testing_views(records_folder, tiny_clip, clips, **options))
-    assert views.tolist() == list(range(clips)) * 3
-    assert videos.tolist() == np.repeat([0, 1, 2], clips).tolist()
-    np.testing.assert_array_equal(some, every.reshape(3, 10, *every.shape[1:])[:, chosen].reshape(some.shape))
-
-
-def test_shorter_and_sparser_clips_are_cut_from_the_middle(records_folder):
-    options = {"crop_size": 40, "short_side": 44, "crops": 1}
-    every = one_pass(pipeline.testing_views(records_folder, ClipSpec(8, 2, 24), **options))[0]
-    sparse = one_pass(pipeline.testing_views(records_folder, ClipSpec(3, 4, 24), **options))[0]
-    np.testing.assert_array_equal(sparse, every[:, 1:6:2])
-    train = clips_of(records_folder, ClipSpec(3, 4, 24))
-    for clip in frame_numbers(one_pass(train)[0]):
+def test_shorter_and_sparser_clips_are_cut(records_folder):
+    for clip in frame_numbers(one_pass(clips_of(records_folder, ClipSpec(3, 4, 24)))[0]):
         # c3 has 30 frames a second, so four frames at 24 are five of its own; f6 ends within the clip.
         assert np.diff(clip).tolist() in ([4, 4], [5, 5], [3, 3], [3, 4], [4, 3], [4, 2])
-
-
-def test_video_labels_are_the_union_over_the_video(records_folder):
-    labels = video_labels(records_folder, "test")
-    assert labels["action"].tolist() == [[1, 0, 1, 0, 0], [0, 1, 0, 1, 1], [0, 0, 0, 1, 0]]
-    assert labels["verb"].tolist() == [[1, 0, 0], [0, 1, 1], [0, 0, 1]]
-    assert labels["object"].dtype == np.float32
-    # The reversed segment of f6 labels the video, though no clip.
-    assert video_labels(records_folder, "train")["action"][4].tolist() == [1, 0, 0, 0, 1]
-
-
-def test_rows_of_views_and_labels_agree_after_a_skip(charades_folder, tiny_clip, tmp_path):
-    labels = read_charades_classes(charades_folder)
-    rows = read_charades_csv(charades_folder / "Tiny_v1_test.csv", labels).rows
-    videos = find_videos(rows, charades_folder / "videos")
-    (tmp_path / "bad.mp4").touch()
-    build_records(
-        rows,
-        videos | {"e5": tmp_path / "bad.mp4"},
-        labels,
-        tmp_path,
-        clip=tiny_clip,
-        split="test",
-        short_side=48,
-        skip_bad=True,
-    )
-    frames, indices, _ = one_pass(pipeline.testing_views(tmp_path, tiny_clip, crops=1, crop_size=40, short_side=44))
-    assert indices.tolist() == [0] * 10 + [1] * 10
-    assert frame_numbers(frames)[:, -1].max() == 59  # g7, the longer one, is now row 0
-    assert video_labels(tmp_path)["action"].tolist() == [[0, 1, 0, 1, 1], [0, 0, 0, 1, 0]]
 
 
 @pytest.mark.parametrize("clip", [ClipSpec(8, 3, 24), ClipSpec(8, 2, 30), ClipSpec(9, 2, 24), ClipSpec(8, 1, 24)])
@@ -345,36 +261,265 @@ def test_a_clip_that_the_records_do_not_hold(records_folder, clip):
     with pytest.raises(DataError, match=message):
         clips_of(records_folder, clip)
     with pytest.raises(DataError, match=message):
-        pipeline.testing_views(records_folder, clip, crop_size=40, short_side=44)
+        testing.testing_views(records_folder, clip, crop_size=40, short_side=44)
 
 
-def test_arguments_out_of_range_are_named(records_folder, tiny_clip):
-    with pytest.raises(ValueError, match=r"crop_size=64, short_side=\(44, 60\)"):
-        clips_of(records_folder, tiny_clip, crop_size=64)
-    with pytest.raises(ValueError, match=r"batch_size must be in 1 \.\. 5, the videos of split 'train'. Received: 6"):
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"crop_size": 64}, r"crop_size=64, short_side=\(44, 60\)"),
+        ({"first_epoch": -1}, "first_epoch=-1"),
+        ({"first_step": 5}, r"first_step in 0 \.\. 4"),
+        ({"mixup": -0.1}, r"mixup=-0\.1"),
+        ({"crop": "centre"}, r"crop must be one of 'random', 'center'\. Received: crop='centre'"),
+        ({"strategy": "sparse"}, r"strategy must be one of 'dense', 'uniform'\. Received: strategy='sparse'"),
+        ({"clips_per_video": 2}, r"multiple of clips_per_video.*batch_size=1, clips_per_video=2"),
+        ({"balanced": "noun"}, r"balanced must be a head of the records: verb, object, action\. Received: 'noun'"),
+        ({"worker": (1, 1)}, r"the number in 0 \.\. workers - 1\. Received: worker=\(1, 1\)"),
+        ({"worker": (0, 2)}, r"batch_size must be a multiple of the 2 workers"),
+        ({"worker": (0, 1)}, r"Workers share whole batches"),
+    ],
+)
+def test_arguments_out_of_range_are_named(records_folder, tiny_clip, options, message):
+    with pytest.raises(ValueError, match=message):
+        clips_of(records_folder, tiny_clip, **options)
+
+
+def test_a_batch_of_more_clips_than_an_epoch_has(records_folder, tiny_clip):
+    with pytest.raises(ValueError, match=r"batch_size must be in 1 \.\. 5, the clips of an epoch of split 'train'"):
         training_clips(records_folder, tiny_clip, 6, crop_size=40, short_side=(44, 60))
-    with pytest.raises(ValueError, match="shuffle=0"):
-        clips_of(records_folder, tiny_clip, shuffle=0)
-    with pytest.raises(ValueError, match="first_epoch=-1"):
-        clips_of(records_folder, tiny_clip, first_epoch=-1)
-    with pytest.raises(ValueError, match=r"crops must be 1 or 3. Received: crops=2"):
-        pipeline.testing_views(records_folder, tiny_clip, crops=2, crop_size=40)
-    with pytest.raises(ValueError, match="crop_size=300, short_side=256"):
-        pipeline.testing_views(records_folder, tiny_clip, crop_size=300)
-    with pytest.raises(DataError, match="holds 10 clips a video; 11 were asked for"):
-        pipeline.testing_views(records_folder, tiny_clip, 11, crop_size=40)
-    with pytest.raises(DataError, match="holds training segments, not test clips"):
-        pipeline.testing_views(records_folder, tiny_clip, crop_size=40, split="train")
 
 
 def test_records_are_checked_when_a_dataset_is_made(records_folder, tiny_clip, tmp_path):
-    import shutil
-
     copy = shutil.copytree(records_folder, tmp_path / "copy")
     path = copy / read_manifest(copy, "test").shards[0].name
     path.write_bytes(path.read_bytes()[:-7])
     with pytest.raises(DataError, match=rf"{path.name}: truncated"):
-        pipeline.testing_views(copy, tiny_clip, crop_size=40, short_side=44)
+        testing.testing_views(copy, tiny_clip, crop_size=40, short_side=44)
     (copy / "manifest-train.json").unlink()
     with pytest.raises(DataError, match="The build of split 'train' has not ended"):
         clips_of(copy, tiny_clip)
+
+
+def test_a_flipped_byte_is_named(records_folder, tiny_clip, tmp_path):
+    copy = shutil.copytree(records_folder, tmp_path / "copy")
+    shard = read_manifest(copy, "train").shards[0]
+    content = bytearray((copy / shard.name).read_bytes())
+    content[shard.offsets[1] + 5_000] ^= 1
+    (copy / shard.name).write_bytes(content)
+    dataset = clips_of(copy, tiny_clip)  # sizes and places are as they were
+    with (
+        pytest.raises(DataError, match=rf"{shard.name}: its content differs from its manifest"),
+        reading.named_damage(copy, "train"),
+    ):
+        one_pass(dataset)
+
+
+# What a step is, wherever it is begun and whoever makes it.
+
+
+def batches_of(records, clip, batch_size, **options):
+    """Batches of an epoch as they come, each with its targets."""
+    defaults = {"crop_size": 40, "short_side": (44, 60), "seed": 3}
+    return as_arrays(training_clips(records, clip, batch_size, **defaults | options))
+
+
+def as_arrays(dataset):
+    return [tf.nest.map_structure(np.asarray, batch) for batch in dataset]
+
+
+def assert_same(first, second):
+    assert len(first) == len(second)
+    for one, other in zip(first, second, strict=True):
+        tf.nest.map_structure(np.testing.assert_array_equal, one, other)
+
+
+AUGMENTED = {
+    "color": ColorJitter(hue=0.1),
+    "rand_augment": RandAugment(),
+    "mixup": 0.8,
+    "balanced": "action",
+    "clips_per_video": 2,
+}
+
+
+@pytest.mark.parametrize("options", [{}, AUGMENTED], ids=["plain", "augmented"])
+def test_a_restart_goes_on_with_the_very_next_batch(records_folder, tiny_clip, options):
+    options = {"crop_size": 40, "short_side": (44, 60), "seed": 3} | options
+    dataset = training_clips(records_folder, tiny_clip, 2, **options)
+    epochs = [as_arrays(dataset) for _ in range(3)]
+    assert not np.array_equal(epochs[1][0][0], epochs[2][0][0])
+    for step in range(1, len(epochs[1])):
+        rest = training_clips(records_folder, tiny_clip, 2, first_epoch=1, first_step=step, **options)
+        assert_same(as_arrays(rest), epochs[1][step:])
+        assert_same(as_arrays(rest), epochs[2])  # the whole next one
+
+
+def test_what_is_left_out_is_not_read(records_folder, tiny_clip, tmp_path):
+    """Every shard but those of the last step is emptied of what it held."""
+    copy = shutil.copytree(records_folder, tmp_path / "copy")
+    expected = batches_of(copy, tiny_clip, 1)
+    manifest = read_manifest(copy, "train")
+    last = EpochOrder(5, 3)(0)[0][-1]
+    index = manifest.videos[last]["index"]
+    for shard in manifest.shards:
+        content = bytearray((copy / shard.name).read_bytes())
+        for video, begin, end in zip(shard.videos, shard.offsets, (*shard.offsets[1:], shard.bytes), strict=True):
+            if shard.round or video != index:
+                content[begin + 12 : end] = bytes(end - begin - 12)
+        (copy / shard.name).write_bytes(content)
+    assert_same(batches_of(copy, tiny_clip, 1, first_step=4), expected[4:])
+    with pytest.raises(tf.errors.DataLossError):
+        batches_of(copy, tiny_clip, 1)
+
+
+@pytest.mark.parametrize("options", [{}, {"clips_per_video": 2, "color": ColorJitter()}], ids=["plain", "clips"])
+def test_workers_share_every_batch(records_folder, tiny_clip, options):
+    whole = batches_of(records_folder, tiny_clip, 4, **options)
+    shares = [batches_of(records_folder, tiny_clip, 4, worker=(number, 2), **options) for number in range(2)]
+    assert len(whole) == len(shares[0]) == len(shares[1]) == (2 if options else 1)
+    for step, batch in enumerate(whole):
+        joined = tf.nest.map_structure(lambda *parts: np.concatenate(parts), *(share[step] for share in shares))
+        tf.nest.map_structure(np.testing.assert_array_equal, joined, batch)
+
+
+def test_fit_goes_on_in_the_middle_of_an_epoch(records_folder, tiny_clip):
+    """Two calls of fit, the second from the state that the first was in, against one without a break."""
+    import keras
+
+    def model():
+        keras.utils.set_random_seed(0)
+        inputs = keras.Input((8, 40, 40, 3))
+        pooled = keras.layers.GlobalAveragePooling3D()(keras.layers.Rescaling(1 / 255)(inputs))
+        made = keras.Model(inputs, {"action": keras.layers.Dense(5, "sigmoid", name="action")(pooled)})
+        made.compile(keras.optimizers.SGD(0.5, momentum=0.9), "binary_crossentropy")
+        return made
+
+    def clips(**options):
+        made = training_clips(records_folder, tiny_clip, 1, crop_size=40, short_side=(44, 60), seed=3, **options)
+        return made.map(lambda frames, targets: (frames, {"action": targets["action"]}))
+
+    whole, broken = model(), model()
+    whole.fit(clips(), epochs=2, shuffle=False, verbose=0)
+    broken.fit(clips().take(3), epochs=1, shuffle=False, verbose=0)
+    broken.fit(clips(first_step=3), epochs=1, shuffle=False, verbose=0)
+    broken.fit(clips(first_epoch=1), epochs=2, initial_epoch=1, shuffle=False, verbose=0)
+    for one, other in zip(whole.get_weights(), broken.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6)
+
+
+# How a clip is cut.
+
+
+@pytest.fixture(scope="module")
+def whole_videos(charades_folder, tiny_clip, tmp_path_factory):
+    """The train split with a record a video, every frame in it."""
+    out = tmp_path_factory.mktemp("whole")
+    labels = read_charades_classes(charades_folder)
+    annotations = read_charades_csv(charades_folder / "Tiny_v1_train.csv", labels)
+    videos = find_videos(annotations.rows, charades_folder / "videos")
+    build_records(annotations, videos, labels, out, clip=tiny_clip, short_side=48, quality=95, stride=1, rounds=1)
+    return out
+
+
+def test_uniform_takes_a_frame_of_each_part_of_the_video(whole_videos, tiny_clip):
+    dataset = clips_of(whole_videos, tiny_clip, strategy="uniform")
+    expected = {"a1": 48, "b2": 72, "d4": 36, "f6": 12}
+    seen = {name: [set() for _ in range(8)] for name in expected}
+    for _ in range(30):
+        frames, targets = one_pass(dataset)
+        for clip, action in zip(frame_numbers(frames), targets["action"], strict=True):
+            for name, length in expected.items():
+                bounds = np.round(np.arange(9) * (length - 1) / 8)
+                if (clip >= bounds[:-1]).all() and (clip <= bounds[1:]).all() and is_union(name, clip, action):
+                    for part, number in zip(seen[name], clip, strict=True):
+                        part.add(int(number))
+    # 72 frames in 8 parts: 9 or 10 choices each, of which 30 draws show most; f6 has 2 or 3.
+    assert all(len(part) >= 6 for part in seen["b2"])
+    assert all(len(part) >= 2 for part in seen["f6"])
+
+
+def is_union(name, clip, action):
+    """Whether the targets are those of the frames from a clip's first to its last."""
+    row = next(row for row in TINY_ROWS["Tiny_v1_train.csv"] if row.startswith(name))
+    expected = np.zeros(5)
+    for timed in filter(None, row.split(",")[-2].split(";")):
+        label, start, end = timed.split()
+        if any(float(start) - 1e-6 <= frame / 24 <= float(end) + 1e-6 for frame in range(clip[0], clip[-1] + 1)):
+            expected[int(label[1:])] = 1
+    return action.tolist() == expected.tolist()
+
+
+def test_uniform_needs_whole_videos(records_folder, tiny_clip):
+    for split, held in (("train", "segments in 4 rounds"), ("test", "test clips")):
+        message = rf"manifest-{split}.json: holds {held}; strategy='uniform' takes.*rounds=1"
+        with pytest.raises(DataError, match=message):
+            clips_of(records_folder, tiny_clip, strategy="uniform", split=split)
+
+
+def test_clips_of_one_video_share_it(whole_videos, tiny_clip):
+    dataset = training_clips(
+        whole_videos, tiny_clip, 3, clips_per_video=3, crop_size=40, short_side=(44, 60), drop_remainder=False
+    )
+    assert int(dataset.cardinality()) == 5
+    starts = []
+    for _ in range(20):
+        for frames, targets in dataset:
+            assert frames.shape == (3, 8, 40, 40, 3)
+            assert targets["verb"].shape == (3, 3)
+            numbers = frame_numbers(frames.numpy())
+            if numbers[-1, -1] > 47:  # b2 alone is so long
+                starts.append(numbers[:, 0].tolist())
+                for clip, action in zip(numbers, targets["action"].numpy(), strict=True):
+                    assert is_union("b2", clip, action)
+    # 58 starts in three parts.
+    assert len(starts) == 20
+    low, high = np.min(starts, axis=0), np.max(starts, axis=0)
+    assert (np.abs(low - [0, 19, 38]) <= 5).all()
+    assert (np.abs(high - [19, 38, 57]) <= 5).all()
+    assert (low[1:] >= [19, 38]).all()
+
+
+def test_the_center_crop_is_in_the_center(records_folder, tiny_clip):
+    # The red patch is the top left eighth: never in the middle 36 of 48 pixels, now and then in a random crop.
+    options = {"crop_size": 36, "short_side": (48, 48), "flip": False}
+    red = []
+    for crop in ("center", "random"):
+        dataset = clips_of(records_folder, tiny_clip, crop=crop, **options)
+        frames = np.concatenate([one_pass(dataset)[0] for _ in range(6)]).astype(int)
+        red.append((frames[..., 0] - frames[..., 1] > 100).any())
+    assert red == [False, True]
+
+
+def test_a_color_and_an_operation_are_one_for_all_frames_of_a_clip(records_folder, tiny_clip):
+    """A clip whose frames are alike stays one: f6 is not, so still frames are made of its own."""
+    options = {"flip": False, "short_side": (44, 44), "crop": "center", "seed": 5}
+    plain = one_pass(clips_of(records_folder, tiny_clip, **options))
+    for changed in ({"color": ColorJitter()}, {"rand_augment": RandAugment()}):
+        frames, targets = one_pass(clips_of(records_folder, tiny_clip, **options, **changed))
+        assert (frames != plain[0]).any(axis=(1, 2, 3, 4)).sum() >= 3
+        tf.nest.map_structure(np.testing.assert_array_equal, targets, plain[1])
+
+
+def test_mixup_mixes_frames_and_targets_alike(records_folder, tiny_clip):
+    plain = batches_of(records_folder, tiny_clip, 2)
+    mixed = batches_of(records_folder, tiny_clip, 2, mixup=1.0)
+    for (frames, targets), (both, soft) in zip(plain, mixed, strict=True):
+        own, other = targets["action"], targets["action"][::-1]
+        found = np.where(own == 1, soft["action"], 1 - soft["action"])[own != other]
+        np.testing.assert_allclose(found, found[0], atol=1e-6)
+        expected = found[0] * frames + (1 - found[0]) * frames[::-1].astype(float)
+        assert np.abs(both - expected).max() <= 0.51
+
+
+def test_rare_classes_come_as_often_as_common_ones(records_folder, tiny_clip):
+    dataset = clips_of(records_folder, tiny_clip, balanced="object")
+    manifest = read_manifest(records_folder, "train")
+    order = EpochOrder(5, 0, class_balance(manifest, "object"))
+    for epoch in range(6):
+        frames, targets = one_pass(dataset)
+        assert len(frames) == 5
+        # The targets of a clip are among those of its video; c3 has none.
+        drawn = [manifest.labels.targets(manifest.videos[video]["actions"])["object"] for video in order(epoch)[0]]
+        assert (targets["object"] <= np.stack(drawn)).all()
+        assert (targets["object"].any(axis=1) == np.stack(drawn).any(axis=1)).sum() >= 3

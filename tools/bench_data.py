@@ -3,8 +3,9 @@
     python tools/bench_data.py --videos ../shared/videos --work out/bench_data [--only rates ...]
 
 The clips are 32 frames at stride 2, cut and scaled to 224 pixels from 340x256 frames, with short-side jitter from 256
-to 320 and flips. Both contenders take turns in one process, with the same augmentation: records, which
+to 320 and flips. The contenders take turns in one process, with the same augmentation: records, which
 `kerasfast.data.training_clips` reads, and mp4 files, in which a `tf.data` pipeline seeks and decodes each clip by PyAV.
+Beside them stands what decoding the frames alone takes, which nothing that reads JPEG can pass.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-import av
 import numpy as np
 import tensorflow as tf
+from mp4_clips import mp4_clips
 
 from kerasfast.data.annotations import Segment, VideoRow
 from kerasfast.data.clips import ClipSpec
@@ -36,7 +37,9 @@ from kerasfast.data.labels import LabelSpace
 from kerasfast.data.pipeline import transforms
 from kerasfast.data.pipeline.training import training_clips
 from kerasfast.data.records.build import build_records
-from kerasfast.data.records.manifest import Manifest, read_manifest
+from kerasfast.data.records.manifest import Manifest
+from kerasfast.data.records.read import read_manifest
+from kerasfast.data.records.schema import parse_record
 from kerasfast.data.video import probe
 from kerasfast.data.video_writer import write_video
 
@@ -86,42 +89,6 @@ def build(videos: Path, work: Path) -> dict[str, Any]:
     }
 
 
-def mp4_clips(files: list[Path], seed: int) -> tf.data.Dataset:
-    """The same clips and augmentation, decoded from the files with PyAV."""
-
-    def cut(path: bytes, uniform: float) -> np.ndarray:
-        with av.open(path.decode()) as container:
-            stream = container.streams.video[0]
-            step = float(stream.average_rate) / CLIP.fps
-            first = int(uniform * max(stream.frames - CLIP.span * step, 0))
-            wanted = [round(first + index * CLIP.stride * step) for index in range(CLIP.frames)]
-            ticks = 1 / (stream.average_rate * stream.time_base)
-            container.seek(int(wanted[0] * ticks), stream=stream)  # to the key frame at or before the clip
-            found: list[np.ndarray] = []
-            for frame in container.decode(stream):
-                number = round(frame.pts / ticks)
-                while len(found) < CLIP.frames and number >= wanted[len(found)]:
-                    found.append(frame.to_ndarray(format="rgb24"))
-                if len(found) == CLIP.frames:
-                    break
-        found += found[-1:] * (CLIP.frames - len(found))
-        return np.stack(found)
-
-    def clip(path: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
-        draws = tf.random.stateless_uniform((5,), tf.stack([tf.constant(seed, tf.int64), number]))
-        frames = tf.numpy_function(cut, (path, draws[0]), tf.uint8)
-        frames.set_shape((CLIP.frames, None, None, 3))
-        size = tf.shape(frames)
-        scaled = transforms.jittered_short_side(draws[1], SHORT_SIDE)
-        box = transforms.random_box((draws[2], draws[3]), size[1], size[2], scaled, CROP)
-        cropped = transforms.resize(transforms.crop(frames, box), CROP, CROP)
-        return tf.ensure_shape(transforms.flip(cropped, draws[4] < 0.5), (CLIP.frames, CROP, CROP, 3))
-
-    paths = tf.data.Dataset.from_tensor_slices([str(path) for path in files]).repeat().enumerate()
-    clips = paths.map(lambda number, path: clip(path, number), num_parallel_calls=tf.data.AUTOTUNE)
-    return clips.batch(BATCH).prefetch(tf.data.AUTOTUNE)
-
-
 def measure(batches: Iterator[Any], seconds: float) -> tuple[float, float]:
     """Clips a second, and CPU seconds a clip, over about `seconds`."""
     count, begin, cpu = 0, time.perf_counter(), time.process_time()
@@ -131,14 +98,31 @@ def measure(batches: Iterator[Any], seconds: float) -> tuple[float, float]:
     return count / (time.perf_counter() - begin), (time.process_time() - cpu) / count
 
 
+def bare_decode(work: Path) -> tf.data.Dataset:
+    """Nothing but decoding the frames of a clip, as many and as large a part of each, from memory: the ceiling."""
+    stored = next(
+        iter(tf.data.TFRecordDataset(read_manifest(work / "records", "train").round_files(work / "records")[0]))
+    )
+    jpegs = parse_record(stored).jpegs[: CLIP.frames]
+    side = round(CROP * 256 / statistics.mean(SHORT_SIDE))
+    box = tf.constant([(256 - side) // 2, (340 - side) // 2, side, side])
+    clips = tf.data.Dataset.from_tensors(tf.ensure_shape(jpegs, (CLIP.frames,))).repeat()
+    clips = clips.map(lambda frames: transforms.decode(frames, box), num_parallel_calls=tf.data.AUTOTUNE)
+    return clips.batch(BATCH).prefetch(tf.data.AUTOTUNE)
+
+
+def from_records(work: Path, **options: Any) -> tf.data.Dataset:
+    """The pipeline that is measured."""
+    return training_clips(work / "records", CLIP, BATCH, crop_size=CROP, short_side=SHORT_SIDE, seed=0, **options)
+
+
 def rates(videos: Path, work: Path, rounds: int, seconds: float) -> dict[str, Any]:
-    """Both contenders in turn."""
+    """The contenders in turn."""
     _, files = rows(videos, work)
     makers: dict[str, Callable[[], tf.data.Dataset]] = {
-        "records": lambda: training_clips(
-            work / "records", CLIP, BATCH, crop_size=CROP, short_side=SHORT_SIDE, seed=0
-        ).repeat(),
-        "mp4": lambda: mp4_clips(list(files.values()), seed=0),
+        "records": lambda: from_records(work).repeat(),
+        "mp4": lambda: mp4_clips(list(files.values()), CLIP, BATCH, CROP, SHORT_SIDE, seed=0),
+        "bare_decode": lambda: bare_decode(work),
     }
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in makers}
     for _ in range(rounds):
@@ -155,22 +139,48 @@ def rates(videos: Path, work: Path, rounds: int, seconds: float) -> dict[str, An
         }
         for name, values in found.items()
     }
-    result["ratio"] = round(
-        statistics.median(a[0] / b[0] for a, b in zip(found["records"], found["mp4"], strict=True)), 1
-    )
+    for other in ("mp4", "bare_decode"):
+        pairs = zip(found["records"], found[other], strict=True)
+        result[f"records_to_{other}"] = round(statistics.median(own[0] / its[0] for own, its in pairs), 2)
     return result
 
 
 def bytes_read(work: Path) -> dict[str, float]:
-    """What a pass over a round reads for each clip, against the frames that are decoded."""
+    """What the process reads for each clip, by the kernel's count, against the frames that are decoded."""
     manifest: Manifest = read_manifest(work / "records", "train")
-    read = sum(shard.bytes for shard in manifest.shards) / manifest.options.rounds / len(manifest.videos)
+    dataset = from_records(work)
+    list(dataset)  # whatever is read once is read now
+    before, clips = _characters_read(), 0
+    for frames, _ in dataset.repeat(manifest.options.rounds):
+        clips += len(frames)
+    read = (_characters_read() - before) / clips
     decoded = manifest.counts["bytes"] / manifest.counts["stored_frames"] * CLIP.frames
     return {
+        "clips": clips,
         "read_per_clip": round(read),
         "decoded_per_clip": round(decoded),
         "ratio": round(read / decoded, 2),
     }
+
+
+def resume(work: Path, times: int = 5) -> dict[str, float]:
+    """Seconds to the first batch at the start, and at the last step of a later epoch; and to read up to it instead."""
+    last = int(from_records(work).cardinality()) - 1
+
+    def first_batch(**options: Any) -> float:
+        begin = time.perf_counter()
+        next(iter(from_records(work, **options)))
+        return time.perf_counter() - begin
+
+    def read_on() -> float:
+        begin = time.perf_counter()
+        next(iter(from_records(work, first_epoch=3).skip(last)))
+        return time.perf_counter() - begin
+
+    measured = [(first_batch(), first_batch(first_epoch=3, first_step=last), read_on()) for _ in range(times)]
+    names = ("seconds_at_the_start", "seconds_at_the_last_step", "seconds_by_reading_on")
+    medians = (round(statistics.median(values), 3) for values in zip(*measured, strict=True))
+    return {"steps": last + 1, **dict(zip(names, medians, strict=True))}
 
 
 def memory(work: Path, minutes: int) -> dict[str, Any]:
@@ -232,6 +242,12 @@ def soak(work: Path) -> dict[str, Any]:
     }
 
 
+def _characters_read() -> int:
+    """Bytes that this process has read so far, from the page cache too."""
+    lines = Path("/proc/self/io").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("rchar")).split()[1])
+
+
 def _status(key: str) -> float:
     """A figure of /proc/self/status in MiB."""
     lines = Path("/proc/self/status").read_text().splitlines()
@@ -241,7 +257,7 @@ def _status(key: str) -> float:
 def main() -> None:
     if sys.argv[1:2] == ["--child"]:
         return _build_one(sys.argv[2], Path(sys.argv[3]), Path(sys.argv[4]))
-    parts = ("build", "rates", "bytes", "memory", "soak")
+    parts = ("build", "rates", "bytes", "resume", "memory", "soak")
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--videos", type=Path, default=ROOT.parent / "shared" / "videos")
     parser.add_argument("--work", type=Path, default=ROOT / "out" / "bench_data")
@@ -257,6 +273,7 @@ def main() -> None:
         "build": lambda: build(arguments.videos, work),
         "rates": lambda: rates(arguments.videos, work, arguments.rounds, arguments.seconds),
         "bytes": lambda: bytes_read(work),
+        "resume": lambda: resume(work),
         "memory": lambda: memory(work, arguments.minutes),
         "soak": lambda: soak(work),
     }

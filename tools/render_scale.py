@@ -39,12 +39,17 @@ def measured(result: Mapping[str, Any]) -> str:
     rows = [
         ("training clips from records", f"{rates['records']['clips_per_second']:g} clips/s"),
         ("the same from mp4 with PyAV", f"{rates['mp4']['clips_per_second']:g} clips/s"),
-        ("records against mp4", f"{rates['ratio']:g} times"),
+        ("records against mp4", f"{rates['records_to_mp4']:g} times"),
+        ("decoding the frames alone, from memory", f"{rates['bare_decode']['clips_per_second']:g} clips/s"),
         ("CPU seconds a clip, records", f"{rates['records']['cpu_seconds_per_clip']:g}"),
         ("bytes read for each clip, against those decoded", f"{read['ratio']:g} times"),
         ("building, per core", f"{build['times_real_time_per_core']:g} times real time"),
         ("a stored frame", f"{build['bytes_per_frame'] / 1e3:.1f} kB"),
     ]
+    if "resume" in result:
+        found = result["resume"]
+        rows.append(("first batch of a training", f"{found['seconds_at_the_start']:g} s"))
+        rows.append(("first batch in the middle of an epoch", f"{found['seconds_at_the_last_step']:g} s"))
     if "memory" in result:
         memory = result["memory"]
         peak = max(value for key, value in memory.items() if key.startswith("peak"))

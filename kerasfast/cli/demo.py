@@ -126,7 +126,7 @@ def _plot(records: Path, scores: dict[str, Any], path: Path, videos: int = 4) ->
     """Frames, true and predicted actions of the first test videos."""
     import numpy as np
 
-    from kerasfast.data.pipeline.training import video_labels
+    from kerasfast.data.pipeline.testing import video_labels
     from kerasfast.data.records.read import read_manifest
     from kerasfast.data.video import read_video
     from kerasfast.train.plots import predictions
@@ -152,7 +152,7 @@ def _serve(saved_model: Path, folder: Path, records: Path, model: Any) -> None:
     import tensorflow as tf
 
     from kerasfast.data.pipeline import transforms
-    from kerasfast.data.pipeline.training import testing_views
+    from kerasfast.data.pipeline.testing import testing_views
     from kerasfast.data.records.jpeg import JpegEncoder
 
     query = folder / "query"

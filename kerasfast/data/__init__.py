@@ -17,16 +17,20 @@ if TYPE_CHECKING:
     from kerasfast.data.labels import LabelSpace as LabelSpace
     from kerasfast.data.labels import read_charades_classes as read_charades_classes
     from kerasfast.data.listing import read_list as read_list
-    from kerasfast.data.pipeline.training import testing_views as testing_views
+    from kerasfast.data.pipeline.color import ColorJitter as ColorJitter
+    from kerasfast.data.pipeline.rand_augment import RandAugment as RandAugment
+    from kerasfast.data.pipeline.testing import testing_views as testing_views
+    from kerasfast.data.pipeline.testing import video_labels as video_labels
     from kerasfast.data.pipeline.training import training_clips as training_clips
-    from kerasfast.data.pipeline.training import video_labels as video_labels
     from kerasfast.data.records.build import build_records as build_records
 
 # Public name -> module that defines it.
 _MODULES = {
     "ClipSpec": "clips",
+    "ColorJitter": "pipeline.color",
     "DataError": "errors",
     "LabelSpace": "labels",
+    "RandAugment": "pipeline.rand_augment",
     "build_records": "records.build",
     "diagnose_records": "checks.records",
     "diagnose_videos": "checks.videos",
@@ -37,9 +41,9 @@ _MODULES = {
     "read_charades_csv": "annotations",
     "read_folder": "folder",
     "read_list": "listing",
-    "testing_views": "pipeline.training",
+    "testing_views": "pipeline.testing",
     "training_clips": "pipeline.training",
-    "video_labels": "pipeline.training",
+    "video_labels": "pipeline.testing",
 }
 __all__ = sorted(_MODULES)
 

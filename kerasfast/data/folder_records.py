@@ -83,7 +83,12 @@ class FolderRecords:
                 f"{self.records} has no validation videos: none were divided off. Add videos, a folder val beside "
                 "train, or give from_folder a larger `validation`."
             )
-        fixed = {"short_side": (self.crop_size, self.crop_size), "flip": False, "drop_remainder": False}
+        fixed = {
+            "short_side": (self.crop_size, self.crop_size),
+            "crop": "center",
+            "flip": False,
+            "drop_remainder": False,
+        }
         options = {"crop_size": self.crop_size, "split": "val", "seed": self.seed} | fixed | options
         return training_clips(self.records, self.clip, batch_size, **options)
 

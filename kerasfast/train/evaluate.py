@@ -68,7 +68,7 @@ def evaluate(
         ValueError: Heads that do not fit the records; scores that are NaN, constant or incomplete.
         DataError: Records that are missing, damaged, or of other clips.
     """
-    from kerasfast.data.pipeline.training import video_labels
+    from kerasfast.data.pipeline.testing import video_labels
 
     begin = time.perf_counter()
     manifest = read_manifest(records, split)
@@ -137,20 +137,25 @@ def score_videos(
     Returns:
         Per head float64 `(videos, classes)`, rows as in the manifest and in `kerasfast.data.video_labels`.
     """
-    from kerasfast.data.pipeline.training import named_damage, testing_views
+    from kerasfast.data.pipeline.reading import named_damage
+    from kerasfast.data.pipeline.testing import testing_views
 
-    if model.sampling == "video":
-        raise ValueError(
-            f"The weights of {model.name} see frames of the whole video, and records hold clips. Score video files "
-            "with kerasfast.train.predict.predict_video, or train new heads, which see clips."
-        )
     side = crop_size or model.variant.test_crop_size
     videos, views = len(read_manifest(records, split).videos), clips * crops
     scored = chosen_heads(model, heads)
     sizes = {name: head.classes for name, head in scored.items()}
     merger = ViewMerger(sizes, videos, views, merge_rules(scored, merge))
     batches = testing_views(
-        records, model.clip, clips, crops, crop_size=side, short_side=side, split=split, batch_size=batch_size
+        records,
+        model.clip,
+        clips,
+        crops,
+        crop_size=side,
+        short_side=side,
+        # Weights of Something-Something see frames of the whole video.
+        strategy="uniform" if model.sampling == "video" else "dense",
+        split=split,
+        batch_size=batch_size,
     )
     done = 0
     with named_damage(records, split):

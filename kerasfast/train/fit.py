@@ -80,7 +80,7 @@ def train(
     check_heads({name: table.classes for name, table in tables.items()}, labels.sizes, str(records))
     import keras  # late, so that a mistake above shows without the seconds that TensorFlow takes to load
 
-    from kerasfast.data.pipeline.training import named_damage
+    from kerasfast.data.pipeline.reading import named_damage
 
     keras.utils.set_random_seed(recipe.training.seed)
     model = build_model(recipe, labels.heads)
@@ -171,7 +171,8 @@ def datasets(recipe: Recipe, records: str | Path, model: VideoClassifier) -> tup
         train_clips = train_clips.take(training.steps_per_epoch)
     if data.validation_split is None:
         return train_clips, None
-    validation = clips(data.validation_split, short_side=(crop, crop), flip=False, drop_remainder=False)
+    fixed = {"short_side": (crop, crop), "crop": "center", "flip": False, "drop_remainder": False}
+    validation = clips(data.validation_split, **fixed)
     return train_clips, validation
 
 

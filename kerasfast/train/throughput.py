@@ -46,7 +46,8 @@ def measure_throughput(
     """
     import tensorflow as tf
 
-    from kerasfast.data.pipeline.training import named_damage, training_clips
+    from kerasfast.data.pipeline.reading import named_damage
+    from kerasfast.data.pipeline.training import training_clips
 
     manifest = parse_manifest(records, split)
     check_heads({name: head.classes for name, head in model.heads.items()}, manifest.labels.sizes, str(records))

@@ -10,7 +10,7 @@ from kerasfast.data.records.manifest import Options
 from kerasfast.data.records.schema import Record
 
 
-def random_window(record: Record, clip: ClipSpec, options: Options, uniform: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def random_window(record: Record, clip: ClipSpec, options: Options, uniform: tf.Tensor) -> tuple[tf.Tensor, ...]:
     """A clip that begins anywhere in the record, all places alike.
 
     Args:
@@ -20,12 +20,13 @@ def random_window(record: Record, clip: ClipSpec, options: Options, uniform: tf.
         uniform: float32 scalar in [0, 1).
 
     Returns:
-        The frames, string `(clip.frames,)`, and the frame number of the first, int64 scalar. A stretch shorter
-        than the clip repeats its last frame.
+        The frames, string `(clip.frames,)`, and the frame numbers of the first and the last, int64 scalars. A stretch
+        shorter than the clip repeats its last frame.
     """
     room = _room(record, clip, options)
     first = tf.minimum(tf.cast(uniform * tf.cast(room + 1, tf.float32), tf.int64), room)
-    return _cut(record, clip, options, first), record.start_frame + first * options.stride
+    number = record.start_frame + first * options.stride
+    return _cut(record, clip, options, first), number, number + clip.span - 1
 
 
 def central_window(record: Record, clip: ClipSpec, options: Options) -> tf.Tensor:
@@ -33,7 +34,41 @@ def central_window(record: Record, clip: ClipSpec, options: Options) -> tf.Tenso
     return _cut(record, clip, options, _room(record, clip, options) // 2)
 
 
-def window_targets(record: Record, first: tf.Tensor, clip: ClipSpec, labels: LabelSpace) -> dict[str, tf.Tensor]:
+def spread_frames(record: Record, frames: int, options: Options, uniforms: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    """One frame from each of equal parts of the record: PySlowFast's rule for Something-Something.
+
+    Part i goes from round(i * s) to round((i + 1) * s), both included, with s = (stored frames - 1) / `frames`.
+
+    Args:
+        record: A whole video.
+        frames: Number of parts.
+        options: How the records were made.
+        uniforms: float32 `(frames,)` in [0, 1): which frame of each part.
+
+    Returns:
+        The frames, string `(frames,)`, and the frame numbers of the first and the last, int64 scalars.
+    """
+    lower, upper = _parts(record, frames)
+    drawn = tf.cast(uniforms * tf.cast(upper - lower + 1, tf.float32), tf.int64)
+    numbers = tf.minimum(lower + drawn, upper)
+    jpegs = tf.ensure_shape(tf.gather(record.jpegs, numbers), (frames,))
+    return jpegs, *(record.start_frame + number * options.stride for number in (numbers[0], numbers[-1]))
+
+
+def middle_frames(record: Record, frames: int, view: tf.Tensor, views: int) -> tf.Tensor:
+    """The same parts, and of each the frame at (view + 1/2) / views of its length, rounded down.
+
+    With one view these are the middle frames that `kerasfast.data.clips.whole_video_indices` gives.
+
+    Returns:
+        string `(frames,)`.
+    """
+    lower, upper = _parts(record, frames)
+    numbers = lower + (upper - lower) * (2 * view + 1) // (2 * views)
+    return tf.ensure_shape(tf.gather(record.jpegs, numbers), (frames,))
+
+
+def window_targets(record: Record, first: tf.Tensor, last: tf.Tensor, labels: LabelSpace) -> dict[str, tf.Tensor]:
     """Targets of a clip by the actions that label a frame from its first to its last, both included.
 
     A sigmoid head gets all their classes, a softmax head the one that labels most frames (a tie goes to the one that
@@ -42,13 +77,13 @@ def window_targets(record: Record, first: tf.Tensor, clip: ClipSpec, labels: Lab
     Args:
         record: A stored stretch.
         first: int64 scalar, frame number of the clip's first frame.
-        clip: The clip.
+        last: int64 scalar, of its last; past the end of the video is the end of it.
         labels: The classes.
 
     Returns:
         For each head float32 `(classes,)`.
     """
-    last = tf.minimum(first + clip.span, record.length) - 1
+    last = tf.minimum(last, record.length - 1)
     frames = tf.minimum(record.last_frames, last) - tf.maximum(record.first_frames, first) + 1
     targets = {}
     for head, size in labels.sizes.items():
@@ -60,6 +95,13 @@ def window_targets(record: Record, first: tf.Tensor, clip: ClipSpec, labels: Lab
             hot *= tf.one_hot(tf.argmax(labelled), size)
         targets[head] = hot
     return targets
+
+
+def _parts(record: Record, frames: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """First and last stored frame of each of equal parts, int64 `(frames,)`; neighbours share theirs."""
+    step = tf.cast(tf.size(record.jpegs, tf.int64) - 1, tf.float64) / frames
+    bounds = tf.cast(tf.round(step * tf.range(frames + 1, dtype=tf.float64)), tf.int64)
+    return bounds[:-1], bounds[1:]
 
 
 def _room(record: Record, clip: ClipSpec, options: Options) -> tf.Tensor:
