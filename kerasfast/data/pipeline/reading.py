@@ -99,15 +99,14 @@ def check_worker(worker: tuple[int, int], shares: dict[str, int]) -> None:
             )
 
 
-def finish(dataset: tf.data.Dataset, batches: int | None, worker: tuple[int, int] | None) -> tf.data.Dataset:
-    """Says how long a dataset is, if that does not change from pass to pass, and how workers share it."""
+def finish(dataset: tf.data.Dataset, batches: int, worker: tuple[int, int] | None) -> tf.data.Dataset:
+    """Says how long a dataset is, and how workers share it."""
     options = tf.data.Options()
     policy = tf.data.experimental.AutoShardPolicy
     # Without a share of its own each worker would read all and leave out what is the others'; one worker with several
     # replicas reads all in either case.
     options.experimental_distribute.auto_shard_policy = policy.DATA if worker is None else policy.OFF
-    if batches is not None:
-        dataset = dataset.apply(tf.data.experimental.assert_cardinality(batches))
+    dataset = dataset.apply(tf.data.experimental.assert_cardinality(batches))
     return dataset.prefetch(tf.data.AUTOTUNE).with_options(options)
 
 

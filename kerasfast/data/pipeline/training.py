@@ -65,10 +65,9 @@ def training_clips(
 
     Each new pass over the dataset is the next epoch, so it goes straight into `model.fit(epochs=N)`. A batch is a
     function of `seed`, the epoch and the step alone: `first_epoch=7, first_step=120` goes on with the very batch that
-    would have come, and reads nothing of what it leaves out. The first pass is then the rest of an epoch; as Keras
-    takes all epochs to be as long as the first, `fit` it by itself (`initial_epoch=7, epochs=8`) and then go on with
-    `first_epoch=8`. (Under a `tf.distribute` strategy Keras looks at one batch before the first epoch, which takes up
-    the number of an epoch.)
+    would have come, and reads nothing of what it leaves out. With `first_step` the dataset is the rest of that one
+    epoch, on every pass: `fit(epochs=8, initial_epoch=7)` it, then go on with `first_epoch=8`. (Under a
+    `tf.distribute` strategy Keras looks at one batch before the first epoch, which takes up the number of an epoch.)
 
     A clip has one crop, scale, flip, color and so on for all its frames. They come in this order: crop and scale, flip,
     `rand_augment`, `color`, and `mixup` over the batch.
@@ -96,7 +95,7 @@ def training_clips(
         seed: Seed of every random choice.
         split: Name of the split. Of a split in the test layout one of the stored test clips is drawn.
         first_epoch: Number of the epoch of the first pass.
-        first_step: Batches of the first pass that are left out.
+        first_step: Batches of that epoch to leave out; the dataset then ends with the epoch.
         worker: Number of this process, from 0, and number of processes, where each makes its own share of every batch,
             as in `strategy.distribute_datasets_from_function`; what the clips are does not depend on it.
         drop_remainder: Leave out the last batch of an epoch if it is not full.
@@ -142,15 +141,15 @@ def training_clips(
         taken = np.arange(len(videos))
         if drop_remainder:
             taken = share_of_worker(batches, videos_per_batch, share)
-        skipped = first_step * videos_per_batch // share[1] if epoch == first_epoch else 0
-        at = places[taken[skipped:]], videos[taken[skipped:]]
-        return as_rows(table.shards[at], table.offsets[at], np.int64(epoch), taken[skipped:])
+        taken = taken[first_step * videos_per_batch // share[1] :]
+        at = places[taken], videos[taken]
+        return as_rows(table.shards[at], table.offsets[at], np.int64(epoch), taken)
 
     numbers = itertools.count(first_epoch)
 
     def epochs() -> Iterator[np.ndarray]:
         # A Python generator, because it is asked anew by each pass and so can count them.
-        yield rows_of(next(numbers))
+        yield rows_of(first_epoch if first_step else next(numbers))
 
     read = RecordReader(manifest, records)
     cut = _Cut(manifest, clip, crop_size, short_side, crop, flip, strategy, color, rand_augment)
@@ -180,7 +179,7 @@ def training_clips(
         .batch(videos_per_batch // share[1], drop_remainder=drop_remainder)
         .map(batch_of)
     )
-    return finish(dataset, None if first_step else batches, worker)
+    return finish(dataset, batches - first_step, worker)
 
 
 @dataclass(frozen=True)
