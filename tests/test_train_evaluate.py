@@ -10,7 +10,7 @@ import pytest
 import train_records
 
 from kerasfast.data.errors import DataError
-from kerasfast.data.pipeline import training as pipeline  # pytest would take an imported testing_views for a test
+from kerasfast.data.pipeline import testing as pipeline  # pytest would take an imported testing_views for a test
 from kerasfast.models.classifier import build
 from kerasfast.train.evaluate import evaluate, score_videos
 from kerasfast.train.metrics import mean_average_precision
@@ -132,3 +132,16 @@ def test_a_flipped_bit_is_found_when_it_is_read(model, records, tmp_path):
     shard.write_bytes(content)
     with pytest.raises(DataError, match=rf"{shard.name}: its content differs from its manifest"):
         evaluate(model, copy, clips=CLIPS, crops=1, batch_size=4)
+
+
+def test_weights_of_whole_videos_see_frames_of_all_of_it(model, records, tmp_path, monkeypatch):
+    monkeypatch.setattr(model, "sampling", "video")
+    with pytest.raises(DataError, match="holds test clips; strategy='uniform' takes frames of whole videos"):
+        score_videos(model, records, clips=1, crops=1)
+    whole = train_records.make(tmp_path, "test", 3, layout="train", rounds=1, stride=1)
+    found = score_videos(model, whole, clips=2, crops=1, crop_size=64)
+    views = pipeline.testing_views(whole, model.clip, 2, 1, crop_size=64, short_side=64, strategy="uniform")
+    frames = np.concatenate([batch[0] for batch in views])
+    expected = model.predict(frames, verbose=0)
+    for head in expected:
+        np.testing.assert_allclose(found[head], expected[head].reshape(3, 2, -1).max(axis=1), rtol=1e-4, atol=1e-6)

@@ -1,6 +1,7 @@
 """Tiny records of real mp4 files for the tests of training and evaluation."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -34,7 +35,7 @@ def video(action: int, seed: int) -> list[np.ndarray]:
     return frames
 
 
-def make(folder: Path, split: str, videos: int, seed: int = 0, clips: int = 3) -> Path:
+def make(folder: Path, split: str, videos: int, seed: int = 0, clips: int = 3, **options: Any) -> Path:
     """Records of `videos` videos whose actions go round in turn; the folder of the records."""
     rows, files = [], {}
     for i in range(videos):
@@ -43,5 +44,5 @@ def make(folder: Path, split: str, videos: int, seed: int = 0, clips: int = 3) -
         write_video(files[name], video(action, 100 * seed + i), 24)
         rows.append(VideoRow(name, "S0", SECONDS, (Segment(action, 0.0, SECONDS),), i + 2))
     records = folder / "records"
-    build_records(rows, files, LABELS, records, clip=CLIP, split=split, short_side=64, clips=clips)
+    build_records(rows, files, LABELS, records, clip=CLIP, split=split, short_side=64, clips=clips, **options)
     return records
