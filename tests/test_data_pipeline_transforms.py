@@ -95,6 +95,23 @@ def test_decoding_a_box_is_decoding_then_cropping():
     jpegs = tf.stack([tf.io.encode_jpeg(frame, quality=95) for frame in frames])
     whole = both_ways(lambda x: transforms.decode(tf.ensure_shape(x, (3,))), jpegs.numpy())
     assert whole.shape == frames.shape
-    for box in ([0, 0, 8, 8], [5, 9, 12, 16], [4, 14, 16, 16]):
-        found = both_ways(lambda x, b=box: transforms.decode(tf.ensure_shape(x, (3,)), tf.constant(b)), jpegs.numpy())
-        assert np.abs(found.astype(int) - np.asarray(transforms.crop(whole, tf.constant(box)))).max() <= 4
+    for box in ([0, 0, 8, 8], [5, 9, 12, 12], [4, 14, 16, 16]):
+        cropped = transforms.crop(whole, tf.constant(box))
+        for size in (box[2], 20):
+            found = both_ways(
+                lambda x, b=box, s=size: transforms.decode_box(tf.ensure_shape(x, (3,)), tf.constant(b), s),
+                jpegs.numpy(),
+            )
+            expected = np.asarray(transforms.resize(cropped, size, size))
+            assert found.shape == (3, size, size, 3)
+            assert np.abs(found.astype(int) - expected).max() <= 4
+        np.testing.assert_array_equal(transforms.resize(cropped, box[2], box[2]), cropped)
+
+
+def test_scaling_is_tensorflows_rounded():
+    frames = np.random.default_rng(0).integers(0, 256, (3, 31, 44, 3), dtype=np.uint8)
+    frames[0, :4] = 255
+    for height, width in ((17, 60), (64, 64), (31, 44)):
+        exact = tf.image.resize(frames, (height, width), method="bilinear").numpy()
+        found = both_ways(lambda x, h=height, w=width: transforms.resize(x, h, w), frames)
+        assert np.abs(found - exact).max() <= 0.5 + 1e-4

@@ -34,7 +34,6 @@ from mp4_clips import mp4_clips
 from kerasfast.data.annotations import Segment, VideoRow
 from kerasfast.data.clips import ClipSpec
 from kerasfast.data.labels import LabelSpace
-from kerasfast.data.pipeline import transforms
 from kerasfast.data.pipeline.training import training_clips
 from kerasfast.data.records.build import build_records
 from kerasfast.data.records.manifest import Manifest
@@ -107,7 +106,12 @@ def bare_decode(work: Path) -> tf.data.Dataset:
     side = round(CROP * 256 / statistics.mean(SHORT_SIDE))
     box = tf.constant([(256 - side) // 2, (340 - side) // 2, side, side])
     clips = tf.data.Dataset.from_tensors(tf.ensure_shape(jpegs, (CLIP.frames,))).repeat()
-    clips = clips.map(lambda frames: transforms.decode(frames, box), num_parallel_calls=tf.data.AUTOTUNE)
+    clips = clips.map(
+        lambda frames: tf.stack(
+            [tf.image.decode_and_crop_jpeg(frame, box, channels=3) for frame in tf.unstack(frames)]
+        ),
+        num_parallel_calls=tf.data.AUTOTUNE,
+    )
     return clips.batch(BATCH).prefetch(tf.data.AUTOTUNE)
 
 

@@ -7,6 +7,7 @@ import sys
 
 from kerasfast.cli import demo, port, predict, records, serving, training, verify, zoo
 from kerasfast.cli.console import err, sub_app
+from kerasfast.data.memory import keep_freed_memory
 
 app = sub_app("SlowFast video networks for Keras: load, train, evaluate and serve.")
 app.command("demo", epilog=demo.EXAMPLE)(demo.demo)
@@ -23,6 +24,7 @@ app.command("export", epilog=serving.EXAMPLE)(serving.export)
 
 def main() -> None:
     """Run the command line: exit code 0, or 2 with one sentence where the input is bad."""
+    keep_freed_memory()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow greets on standard error otherwise
     try:
         app(prog_name="kerasfast")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from kerasfast.data.labels import LabelSpace as LabelSpace
     from kerasfast.data.labels import read_charades_classes as read_charades_classes
     from kerasfast.data.listing import read_list as read_list
+    from kerasfast.data.memory import keep_freed_memory as keep_freed_memory
     from kerasfast.data.pipeline.color import ColorJitter as ColorJitter
     from kerasfast.data.pipeline.rand_augment import RandAugment as RandAugment
     from kerasfast.data.pipeline.testing import testing_views as testing_views
@@ -37,6 +38,7 @@ _MODULES = {
     "find_frames": "annotations",
     "find_videos": "annotations",
     "from_folder": "folder_records",
+    "keep_freed_memory": "memory",
     "read_charades_classes": "labels",
     "read_charades_csv": "annotations",
     "read_folder": "folder",

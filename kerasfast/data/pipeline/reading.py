@@ -106,6 +106,8 @@ def finish(dataset: tf.data.Dataset, batches: int, worker: tuple[int, int] | Non
     # Without a share of its own each worker would read all and leave out what is the others'; one worker with several
     # replicas reads all in either case.
     options.experimental_distribute.auto_shard_policy = policy.DATA if worker is None else policy.OFF
+    # Clips are made side by side; threads within an operation on one frame of them only wait for each other.
+    options.threading.max_intra_op_parallelism = 1
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(batches))
     return dataset.prefetch(tf.data.AUTOTUNE).with_options(options)
 

@@ -52,22 +52,36 @@ def random_box(
     return tf.stack([tf.minimum(top, height - side), tf.minimum(left, width - side), side, side])
 
 
-def decode(jpegs: tf.Tensor, box: tf.Tensor | None = None) -> tf.Tensor:
-    """Decodes JPEG frames, or one box of them.
+def decode(jpegs: tf.Tensor) -> tf.Tensor:
+    """Decodes JPEG frames.
 
     Args:
         jpegs: string `(T,)`, T known; all of one size.
-        box: int32 `(4,)` (top, left, height, width), or None for whole frames.
 
     Returns:
-        uint8 `(T, h, w, 3)`, RGB.
+        uint8 `(T, H, W, 3)`, RGB.
     """
     # One op a frame: the frames of a clip decode in parallel and without the loop of tf.map_fn.
-    frames = [
-        tf.io.decode_jpeg(jpeg, channels=3) if box is None else tf.image.decode_and_crop_jpeg(jpeg, box, channels=3)
-        for jpeg in tf.unstack(jpegs)
-    ]
-    return tf.stack(frames)
+    return tf.stack([tf.io.decode_jpeg(jpeg, channels=3) for jpeg in tf.unstack(jpegs)])
+
+
+def decode_box(jpegs: tf.Tensor, box: tf.Tensor, size: int) -> tf.Tensor:
+    """Decodes one box of JPEG frames and scales it to a square.
+
+    Args:
+        jpegs: string `(T,)`, T known; all of one size.
+        box: int32 `(4,)` (top, left, height, width).
+        size: Side of the square in pixels.
+
+    Returns:
+        uint8 `(T, size, size, 3)`, RGB.
+    """
+
+    def one(jpeg: tf.Tensor) -> tf.Tensor:
+        return resize(tf.image.decode_and_crop_jpeg(jpeg, box, channels=3)[tf.newaxis], size, size)
+
+    # Frame by frame, because what a frame takes stays in the cache of a core, where that of a clip does not.
+    return tf.concat([one(jpeg) for jpeg in tf.unstack(jpegs)], axis=0)
 
 
 def crop(frames: tf.Tensor, box: tf.Tensor) -> tf.Tensor:
