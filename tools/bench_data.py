@@ -3,7 +3,7 @@
     python tools/bench_data.py --videos ../shared/videos --work out/bench_data [--only rates ...]
 
 The clips are 32 frames at stride 2, cut and scaled to 224 pixels from 340x256 frames, with short-side jitter from 256
-to 320 and flips. The contenders take turns in one process, with the same augmentation: records, which
+to 320 and flips. The contenders take turns, each in a process of its own, with the same augmentation: records, which
 `kerasfast.data.training_clips` reads, and mp4 files, in which a `tf.data` pipeline seeks and decodes each clip by PyAV.
 Beside them stands what decoding the frames alone takes, which nothing that reads JPEG can pass.
 """
@@ -27,29 +27,24 @@ from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-import numpy as np
 import tensorflow as tf
+from data_memory import CLIP, LABELS, memory, soak
 from mp4_clips import mp4_clips
 
 from kerasfast.data.annotations import Segment, VideoRow
-from kerasfast.data.clips import ClipSpec
-from kerasfast.data.labels import LabelSpace
+from kerasfast.data.memory import keep_freed_memory
 from kerasfast.data.pipeline.training import training_clips
 from kerasfast.data.records.build import build_records
 from kerasfast.data.records.manifest import Manifest
 from kerasfast.data.records.read import read_manifest
 from kerasfast.data.records.schema import parse_record
 from kerasfast.data.video import probe
-from kerasfast.data.video_writer import write_video
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULT = ROOT / "benchmarks" / "data.json"
 SOURCES = ("demo.mp4", "test.mp4")  # both 340x256 at 28 and 30 frames a second, 10 s
-CLIP = ClipSpec(frames=32, stride=2, fps=30.0)
 CROP, SHORT_SIDE, BATCH = 224, (256, 320), 8
 COPIES = 32  # of each file, so that an epoch has batches enough
-LABELS = LabelSpace({"action": ("act",)})
-SOAK_CLIPS, SOAK_WARM = 200_000, 5_000
 
 
 def rows(videos: Path, work: Path) -> tuple[list[VideoRow], dict[str, Path]]:
@@ -120,21 +115,29 @@ def from_records(work: Path, **options: Any) -> tf.data.Dataset:
     return training_clips(work / "records", CLIP, BATCH, crop_size=CROP, short_side=SHORT_SIDE, seed=0, **options)
 
 
-def rates(videos: Path, work: Path, rounds: int, seconds: float) -> dict[str, Any]:
+CONTENDERS: dict[str, Callable[[Path], tf.data.Dataset]] = {
+    "records": lambda work: from_records(work).repeat(),
+    "records_without_kept_memory": lambda work: from_records(work).repeat(),
+    "mp4": lambda work: mp4_clips(sorted((work / "videos").iterdir()), CLIP, BATCH, CROP, SHORT_SIDE, seed=0),
+    "bare_decode": bare_decode,
+}
+
+
+def rate_of(name: str, work: Path, seconds: float) -> list[float]:
+    """A turn of a contender, in a process of its own; all but one keep the memory that they free."""
+    if name != "records_without_kept_memory":
+        keep_freed_memory()
+    batches = iter(CONTENDERS[name](work))
+    measure(batches, seconds / 4)  # buffers filled, thread pools tuned
+    return list(measure(batches, seconds))
+
+
+def rates(work: Path, rounds: int, seconds: float) -> dict[str, Any]:
     """The contenders in turn."""
-    _, files = rows(videos, work)
-    makers: dict[str, Callable[[], tf.data.Dataset]] = {
-        "records": lambda: from_records(work).repeat(),
-        "mp4": lambda: mp4_clips(list(files.values()), CLIP, BATCH, CROP, SHORT_SIDE, seed=0),
-        "bare_decode": lambda: bare_decode(work),
-    }
-    found: dict[str, list[tuple[float, float]]] = {name: [] for name in makers}
+    found: dict[str, list[list[float]]] = {name: [] for name in CONTENDERS}
     for _ in range(rounds):
-        for name, make in makers.items():
-            batches = iter(make())
-            measure(batches, seconds / 4)  # buffers filled, thread pools tuned
-            found[name].append(measure(batches, seconds))
-            del batches
+        for name, values in found.items():
+            values.append(json.loads(_child(name, work, seconds)))
     result: dict[str, Any] = {
         name: {
             "clips_per_second": round(statistics.median(rate for rate, _ in values), 1),
@@ -143,7 +146,7 @@ def rates(videos: Path, work: Path, rounds: int, seconds: float) -> dict[str, An
         }
         for name, values in found.items()
     }
-    for other in ("mp4", "bare_decode"):
+    for other in list(CONTENDERS)[1:]:
         pairs = zip(found["records"], found[other], strict=True)
         result[f"records_to_{other}"] = round(statistics.median(own[0] / its[0] for own, its in pairs), 2)
     return result
@@ -187,63 +190,10 @@ def resume(work: Path, times: int = 5) -> dict[str, float]:
     return {"steps": last + 1, **dict(zip(names, medians, strict=True))}
 
 
-def memory(work: Path, minutes: int) -> dict[str, Any]:
-    """Peak memory of building records from a long 1080p video, in a process of its own."""
-    path = work / f"long{minutes}.mp4"
-    if not path.exists():
-        still = np.random.default_rng(0).integers(0, 256, (1080, 1920, 3), np.uint8) // 4 + 96
-        frames = (np.roll(still, 8 * index, axis=1) for index in range(30 * 60 * minutes))
-        write_video(path, frames, 30, crf=35, preset="ultrafast")
-    peaks = {}
-    for layout in ("train", "test"):
-        out = work / f"records-long-{layout}"
-        shutil.rmtree(out, ignore_errors=True)
-        child = subprocess.run(
-            [sys.executable, __file__, "--child", layout, str(path), str(out)],
-            check=True,
-            capture_output=True,
-            text=True,
-        )
-        peaks[f"peak_mib_{layout}"] = float(child.stdout.splitlines()[-1])
-    return {"minutes": minutes, "size": "1920x1080", **peaks}
-
-
-def _build_one(layout: str, path: Path, out: Path) -> None:
-    seconds = probe(path).duration_seconds
-    row = VideoRow("long", "S", seconds, (Segment(0, 0.0, seconds),), 2)
-    build_records([row], {"long": path}, LABELS, out, clip=CLIP, split=layout, layout=layout, short_side=256, workers=1)
-    print(_status("VmHWM"))
-
-
-def soak(work: Path) -> dict[str, Any]:
-    """Resident memory over many clips of a small set, which is read again and again."""
-    folder = work / "soak"
-    folder.mkdir(parents=True, exist_ok=True)
-    clip = ClipSpec(frames=4, stride=2, fps=24.0)
-    listed, files = [], {}
-    rng = np.random.default_rng(0)
-    for number in range(64):
-        key = f"v{number:02d}"
-        files[key] = folder / f"{key}.mp4"
-        if not files[key].exists():
-            write_video(files[key], (rng.integers(0, 256, (48, 64, 3), np.uint8) for _ in range(24)), 24)
-        listed.append(VideoRow(key, "S", 1.0, (Segment(0, 0.0, 1.0),), number + 2))
-    build_records(listed, files, LABELS, folder / "records", clip=clip, short_side=48, part_videos=8)
-    clips = training_clips(folder / "records", clip, 32, crop_size=32, short_side=(36, 48)).repeat()
-    seen, start, points = 0, 0.0, []
-    for frames, _ in clips:
-        seen += len(frames)
-        if seen % 1024 < 32 and seen >= SOAK_WARM:
-            points.append(_status("VmRSS"))
-            start = start or points[0]
-        if seen >= SOAK_CLIPS:
-            break
-    return {
-        "clips": seen,
-        "mib_after_warm_up": round(start, 1),
-        "growth_mib": round(points[-1] - start, 1),
-        "largest_growth_mib": round(max(points) - start, 1),
-    }
+def _child(*arguments: object) -> str:
+    """The last line that a process of its own prints."""
+    command = [sys.executable, __file__, "--child", *map(str, arguments)]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1]
 
 
 def _characters_read() -> int:
@@ -252,15 +202,10 @@ def _characters_read() -> int:
     return int(next(line for line in lines if line.startswith("rchar")).split()[1])
 
 
-def _status(key: str) -> float:
-    """A figure of /proc/self/status in MiB."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith(key)).split()[1]) / 1024
-
-
 def main() -> None:
     if sys.argv[1:2] == ["--child"]:
-        return _build_one(sys.argv[2], Path(sys.argv[3]), Path(sys.argv[4]))
+        name, work, seconds = sys.argv[2:]
+        return print(json.dumps(rate_of(name, Path(work), float(seconds))))
     parts = ("build", "rates", "bytes", "resume", "memory", "soak")
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--videos", type=Path, default=ROOT.parent / "shared" / "videos")
@@ -275,7 +220,7 @@ def main() -> None:
     result = json.loads(RESULT.read_text("utf-8")) if RESULT.is_file() else {}
     steps: dict[str, Callable[[], dict[str, Any]]] = {
         "build": lambda: build(arguments.videos, work),
-        "rates": lambda: rates(arguments.videos, work, arguments.rounds, arguments.seconds),
+        "rates": lambda: rates(work, arguments.rounds, arguments.seconds),
         "bytes": lambda: bytes_read(work),
         "resume": lambda: resume(work),
         "memory": lambda: memory(work, arguments.minutes),

@@ -38,6 +38,10 @@ def measured(result: Mapping[str, Any]) -> str:
     rates, build, read = result["rates"], result["build"], result["bytes"]
     rows = [
         ("training clips from records", f"{rates['records']['clips_per_second']:g} clips/s"),
+        (
+            "the same without `keep_freed_memory`",
+            f"{rates['records_without_kept_memory']['clips_per_second']:g} clips/s",
+        ),
         ("the same from mp4 with PyAV", f"{rates['mp4']['clips_per_second']:g} clips/s"),
         ("records against mp4", f"{rates['records_to_mp4']:g} times"),
         ("decoding the frames alone, from memory", f"{rates['bare_decode']['clips_per_second']:g} clips/s"),
