@@ -38,7 +38,7 @@ IMPORTERS = {
     "torch": (),
     "torchvision": (),
     "pytorchvideo": (),
-    "apache_beam": ("data/records/beam.py",),
+    "apache_beam": ("data/records/beam.py", "data/records/store.py"),
     "tensorflow_io": (),
     "typer": ("cli/",),
     # models: the fused batch norm alone, so that everything else there runs on any backend of Keras.
@@ -83,7 +83,9 @@ TESTED_BY = {
     "data/records/assemble.py": "test_data_records_build.py",
     "data/records/executor.py": "test_data_records_build.py",
     "data/records/manifest.py": "test_data_records_build.py",
+    "data/records/cluster.py": "test_data_records_beam.py",
     "data/records/output.py": "test_data_records_beam.py",
+    "data/records/store.py": "test_data_records_beam.py",
     "data/miniature/files.py": "test_data_miniature_generate.py",
     "data/miniature/plan.py": "test_data_miniature_scripts.py",
     "data/miniature/render.py": "test_data_miniature_controls.py",

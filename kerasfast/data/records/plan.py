@@ -153,9 +153,7 @@ def _sources(
     def path(row: VideoRow) -> Path | str:
         return str(videos[row.id]) if is_address(videos[row.id]) else Path(videos[row.id])
 
-    return [
-        Source(index, row, path(row), frames_fps, sizes.get(str(videos[row.id]))) for index, row in enumerate(rows)
-    ]
+    return [Source(index, row, path(row), frames_fps, sizes.get(str(videos[row.id]))) for index, row in enumerate(rows)]
 
 
 def _rounds_needed(sources: Sequence[Source], options: Options, workers: int, skip_bad: bool) -> int:
