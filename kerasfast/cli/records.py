@@ -15,6 +15,8 @@ from kerasfast.cli.console import example, out, progress, start_tensorflow, sub_
 if TYPE_CHECKING:
     from kerasfast.data.annotations import LabelledVideos
     from kerasfast.data.labels import LabelSpace
+    from kerasfast.data.records.beam import BeamExecutor
+    from kerasfast.data.records.folder import RecordFolder
 
 
 class Kind(str, Enum):
@@ -37,6 +39,8 @@ app.command("check", epilog=check.EXAMPLE)(check.check)
 BUILD_EXAMPLE = example(
     "kerasfast records build Charades_v1_train.csv --videos Charades_v1 --out records/charades",
     "kerasfast records build my_clips --out records/mine",
+    "kerasfast records build Charades_v1_train.csv --videos gs://mine/videos --out gs://mine/records "
+    '--beam "--runner=DataflowRunner --project=mine --region=europe-west4 --temp_location=gs://mine/tmp"',
 )
 MINIATURE_EXAMPLE = example("kerasfast records miniature out/miniature --videos 1200 --seed 0")
 
@@ -46,10 +50,16 @@ def build(
     source: Annotated[
         Path, typer.Argument(help="CSV of Charades, CSV of path,label[,start,end], or folder of a folder per class.")
     ],
-    out_folder: Annotated[Path, typer.Option("--out", help="Folder of the records; several splits may share it.")],
+    out_folder: Annotated[
+        str,
+        typer.Option("--out", help="Folder of the records, or with --beam an address; several splits may share it."),
+    ],
     videos: Annotated[
-        Path | None,
-        typer.Option(help="Folder of the video files: <id>.mp4 of Charades, or what the paths of a list begin in."),
+        str | None,
+        typer.Option(
+            help="Folder of the video files, or with --beam its address: <id>.mp4 of Charades, or what the paths of a "
+            "list begin in."
+        ),
     ] = None,
     frames: Annotated[
         Path | None, typer.Option(help="Charades' frame archive, <id>/<id>-000001.jpg, in place of video files.")
@@ -85,16 +95,24 @@ def build(
     workers: Annotated[int, typer.Option(min=1, help="Videos decoded at a time.")] = 2,
     seed: Annotated[int, typer.Option(help="Seed of the order of videos and segments.")] = 0,
     skip_bad: Annotated[bool, typer.Option(help="Leave unreadable videos out, and list them.")] = False,
+    beam: Annotated[
+        str | None, typer.Option(help="Build on a runner of Apache Beam, with these of its flags: --runner=NAME ...")
+    ] = None,
 ) -> None:
     """Turn annotated videos into TFRecords."""
     start_tensorflow()
     import dataclasses
 
     from kerasfast.data.records.build import build_records
+    from kerasfast.data.records.output import OutputFolder
     from kerasfast.models.variants import variant
 
     row = variant(model)
-    found = _read(source, kind or kind_of(source), split, videos, frames, classes, activation, skip_bad, out_folder)
+    executor = None if beam is None else _beam_executor(beam)
+    folder = executor.folder(out_folder) if executor else OutputFolder(out_folder)
+    found = _read(
+        source, kind or kind_of(source), split, videos, frames, classes, activation, skip_bad, folder, executor
+    )
     out.print(str(found.report), markup=False)
     with progress(f"Videos of {split}") as report:
         manifest = build_records(
@@ -115,6 +133,7 @@ def build(
             seed=seed,
             skip_bad=skip_bad,
             progress=report,
+            executor=executor,
         )
     table = Table("split", *manifest.counts)
     table.add_row(split, *map(str, manifest.counts.values()))
@@ -165,16 +184,35 @@ def kind_of(source: Path) -> Kind:
     )
 
 
+def _beam_executor(flags: str) -> BeamExecutor:
+    import shlex
+
+    from kerasfast.data.records.cluster import beam_executor
+
+    try:
+        return beam_executor(shlex.split(flags))
+    except ImportError as error:  # what is missing is said in one sentence
+        raise ValueError(str(error)) from error
+
+
+def _opened(folder: str, executor: BeamExecutor | None) -> RecordFolder:
+    """A folder of this machine, or, with Beam, of a store."""
+    from kerasfast.data.records.folder import RecordFolder, is_address
+
+    return executor.folder(folder) if executor is not None and is_address(folder) else RecordFolder(folder)
+
+
 def _read(
     source: Path,
     kind: Kind,
     split: str,
-    videos: Path | None,
+    videos: str | None,
     frames: Path | None,
     classes: Path | None,
     activation: Activation | None,
     skip_bad: bool,
-    out_folder: Path,
+    out_folder: RecordFolder,
+    executor: BeamExecutor | None,
 ) -> LabelledVideos:
     """The videos, labels and files of a source; the arguments are those of `build`."""
     from kerasfast.data.folder import find_splits, read_folder
@@ -189,7 +227,7 @@ def _read(
         if wrong:
             raise ValueError(f"{option} does not go with a source of kind {kind.value}: {source}. Leave it out.")
     if kind is Kind.CHARADES:
-        return _read_charades(source, videos, frames, classes, skip_bad)
+        return _read_charades(source, _opened(videos, executor) if videos else None, frames, classes, skip_bad)
     if kind is Kind.LIST:
         chosen = activation and activation.value
         labels = _labels(classes, chosen or "softmax", split, out_folder)
@@ -204,7 +242,7 @@ def _read(
 
 
 def _read_charades(
-    source: Path, videos: Path | None, frames: Path | None, classes: Path | None, skip_bad: bool
+    source: Path, videos: RecordFolder | None, frames: Path | None, classes: Path | None, skip_bad: bool
 ) -> LabelledVideos:
     from kerasfast.data.annotations import LabelledVideos, find_frames, find_videos, read_charades_csv
     from kerasfast.data.labels import read_charades_classes
@@ -220,11 +258,11 @@ def _read_charades(
     return LabelledVideos(listed.rows, listed.report, found, labels)
 
 
-def _labels(classes: Path | None, activation: str, split: str, out_folder: Path) -> LabelSpace | None:
+def _labels(classes: Path | None, activation: str, split: str, out_folder: RecordFolder) -> LabelSpace | None:
     """Classes of a list or folder: of a file, or those of the splits that are there, so that numbers agree."""
     from kerasfast.data.errors import DataError
     from kerasfast.data.labels import LabelSpace
-    from kerasfast.data.records.read import read_manifest, splits_in
+    from kerasfast.data.records.read import parse_manifest, splits_in
 
     if classes is not None:
         try:
@@ -237,5 +275,5 @@ def _labels(classes: Path | None, activation: str, split: str, out_folder: Path)
         return LabelSpace({"action": tuple(names)}, {"action": activation})
     for other in sorted(splits_in(out_folder), key=lambda name: (name != "train", name)):
         if other != split:
-            return read_manifest(out_folder, other).labels
+            return parse_manifest(out_folder, other).labels
     return None

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from kerasfast.data.pipeline.testing import video_labels as video_labels
     from kerasfast.data.pipeline.training import training_clips as training_clips
     from kerasfast.data.records.build import build_records as build_records
+    from kerasfast.data.records.cluster import build_records_on_beam as build_records_on_beam
 
 # Public name -> module that defines it.
 _MODULES = {
@@ -33,6 +34,7 @@ _MODULES = {
     "LabelSpace": "labels",
     "RandAugment": "pipeline.rand_augment",
     "build_records": "records.build",
+    "build_records_on_beam": "records.cluster",
     "diagnose_records": "checks.records",
     "diagnose_videos": "checks.videos",
     "find_frames": "annotations",

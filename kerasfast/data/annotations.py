@@ -11,6 +11,7 @@ from typing import Any
 from kerasfast.data.csv_rows import read_csv, read_seconds, shortened
 from kerasfast.data.errors import DataError, RepeatedIdError
 from kerasfast.data.labels import LabelSpace, parse_class_id
+from kerasfast.data.records.folder import RecordFolder
 
 NEEDED_COLUMNS = ("id", "subject", "actions", "length")
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".webm", ".mov", ".m4v", ".mpg", ".mpeg", ".3gp")
@@ -119,11 +120,11 @@ class LabelledVideos(Annotations):
     Args:
         rows: The videos.
         report: What was found.
-        videos: File of each video by id, or folder of its frames.
+        videos: File of each video by id, or folder of its frames, or address in a store.
         labels: The classes.
     """
 
-    videos: dict[str, Path]
+    videos: Mapping[str, Path | str]
     labels: LabelSpace
 
 
@@ -181,36 +182,36 @@ def read_charades_csv(path: str | Path, labels: LabelSpace, *, skip_bad: bool = 
     return Annotations(tuple(rows), report, bad_rows=tuple(bad_rows))
 
 
-def find_videos(rows: Iterable[VideoRow], folder: str | Path, *, skip_missing: bool = False) -> dict[str, Path]:
+def find_videos(
+    rows: Iterable[VideoRow], folder: str | Path | RecordFolder, *, skip_missing: bool = False
+) -> dict[str, Path | str]:
     """The video file of every row: `<id>.mp4`, or another usual ending, directly in `folder`.
 
     Args:
         rows: The annotated videos.
-        folder: Folder of the video files.
+        folder: Folder of the video files, or its address in a store.
         skip_missing: Give a missing video the path that it should have, for a build with `skip_bad` to skip and list.
 
     Returns:
-        Path by id.
+        Path or address by id.
 
     Raises:
         DataError: The folder does not exist, videos are missing (they are listed), or an id has two files.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
+    opened = folder if isinstance(folder, RecordFolder) else RecordFolder(folder)
+    if not opened.exists():
         raise DataError(f"{folder}: no such folder. Give the folder of the video files.")
-    files: dict[str, list[Path]] = {}
-    for path in sorted(folder.iterdir()):
+    files: dict[str, list[str]] = {}
+    for path in map(Path, opened.names("*")):
         if path.suffix.lower() in VIDEO_SUFFIXES:
-            files.setdefault(path.stem, []).append(path)
-    found: dict[str, Path] = {}
-    for row in rows:
-        paths = files.get(row.id, [])
-        if len(paths) > 1:
-            names = " and ".join(path.name for path in paths)
-            raise DataError(f"{folder}: video {row.id!r} has {len(paths)} files, {names}. Keep one of them.")
-        found[row.id] = paths[0] if paths else folder / f"{row.id}.mp4"
-    _check_missing(found, folder, skip_missing)
-    return found
+            files.setdefault(path.stem, []).append(path.name)
+    found = {row.id: files.get(row.id, [f"{row.id}.mp4"]) for row in rows}
+    for name, names in found.items():
+        if len(names) > 1:
+            raise DataError(f"{folder}: video {name!r} has {len(names)} files, {' and '.join(names)}. Keep one.")
+    _check_missing([name for name in found if name not in files], len(found), folder, ".mp4", skip_missing)
+    paths = {name: opened.path(names[0]) for name, names in found.items()}
+    return {name: path if opened.is_remote else Path(path) for name, path in paths.items()}
 
 
 def find_frames(rows: Iterable[VideoRow], folder: str | Path, *, skip_missing: bool = False) -> dict[str, Path]:
@@ -231,7 +232,7 @@ def find_frames(rows: Iterable[VideoRow], folder: str | Path, *, skip_missing: b
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder. Give the folder that holds a folder of frames for each video.")
     found = {row.id: folder / row.id for row in rows}
-    _check_missing(found, folder, skip_missing)
+    _check_missing([name for name, path in found.items() if not path.exists()], len(found), folder, "", skip_missing)
     return found
 
 
@@ -242,12 +243,11 @@ def is_frame_folder(path: Path) -> bool:
     )
 
 
-def _check_missing(found: Mapping[str, Path], folder: Path, skip_missing: bool) -> None:
-    missing = [name for name, path in found.items() if not path.exists()]
+def _check_missing(missing: list[str], total: int, folder: object, suffix: str, skip_missing: bool) -> None:
     if missing and not skip_missing:
         raise DataError(
-            f"{folder}: {len(missing)} of {len(found)} annotated videos have no file here ({shortened(missing)}). "
-            f"Expected names such as {found[missing[0]].name}; add the files or delete the rows."
+            f"{folder}: {len(missing)} of {total} annotated videos have no file here ({shortened(missing)}). "
+            f"Expected names such as {missing[0]}{suffix}; add the files or delete the rows."
         )
 
 

@@ -14,9 +14,9 @@ def write_json(path: Path, values: dict[str, Any]) -> None:
     write_text(path, json.dumps(values, indent=1) + "\n")
 
 
-def write_text(path: Path, text: str) -> None:
-    """Writes text so that the file appears only once it is whole."""
-    partial = path.with_name(path.name + ".partial")
+def write_text(path: Path, text: str, partial_name: str | None = None) -> None:
+    """Writes text so that the file appears only once it is whole; until then it has `partial_name` beside it."""
+    partial = path.with_name(partial_name or path.name + ".partial")
     try:
         with partial.open("w", encoding="utf-8") as file:
             file.write(text)

@@ -14,6 +14,7 @@ from kerasfast.data.annotations import LabelledVideos, Segment, VideoRow
 from kerasfast.data.csv_rows import read_csv, read_seconds, shortened
 from kerasfast.data.errors import DataError
 from kerasfast.data.labels import ACTIVATIONS, LabelSpace
+from kerasfast.data.records.folder import is_address
 
 LIST_COLUMNS = ("path", "label")
 _HEADS = {"action": "label"}
@@ -80,6 +81,7 @@ def read_list(
             field); by default, for each head, softmax if every video has just one class, without times. Not with
             `labels`, which say it.
         root: Folder that the paths are relative to; by default that of the file. A path may be a folder of frames.
+            An address in a store goes before them as it is, and the build looks whether the videos are there.
         skip_missing: Keep videos that are not there, for a build with `skip_bad` to skip and list.
 
     Returns:
@@ -91,6 +93,7 @@ def read_list(
         ValueError: An unknown activation, or one that differs from that of `labels`, or labels of other heads.
     """
     path, heads = Path(path), dict(heads or _HEADS)
+    root = root.rstrip("/") if isinstance(root, str) else root
     if activation is not None and activation not in ACTIVATIONS:
         raise ValueError(f"activation must be one of {ACTIVATIONS}. Received: {activation!r}.")
     lines = _read_lines(path, heads, activation if labels is None else "sigmoid")
@@ -105,8 +108,10 @@ def read_list(
         )
     numbers = {head: {name: labels.label(head, name) for name in labels.heads[head]} for head in heads}
     rows = tuple(_row(path, name, listed, labels, numbers) for name, listed in lines.items())
-    videos = {name: Path(root or path.parent) / name for name in lines}
-    missing = [name for name in lines if not videos[name].exists()]
+    videos: dict[str, Path | str] = {
+        name: f"{root}/{name}" if root and is_address(root) else Path(root or path.parent) / name for name in lines
+    }
+    missing = [name for name, video in videos.items() if isinstance(video, Path) and not video.exists()]
     if missing and not skip_missing:
         raise DataError(
             f"{path}:{lines[missing[0]][0].number}: {len(missing)} of {len(lines)} videos are not in "

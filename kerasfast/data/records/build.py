@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import tensorflow as tf
 
 from kerasfast.data.annotations import Annotations, VideoRow
 from kerasfast.data.clips import ClipSpec
-from kerasfast.data.errors import DataError
-from kerasfast.data.files import write_text
 from kerasfast.data.labels import LabelSpace
-from kerasfast.data.records.manifest import Manifest, Shard, class_counts
-from kerasfast.data.records.parts import PartBuilder
-from kerasfast.data.records.plan import Plan, plan_build
-from kerasfast.data.records.read import manifest_name, read_manifest
+from kerasfast.data.records.assemble import assemble_manifest
+from kerasfast.data.records.executor import Executor, Job, ThreadExecutor
+from kerasfast.data.records.manifest import Manifest
+from kerasfast.data.records.output import OutputFolder
+from kerasfast.data.records.plan import plan_build
+from kerasfast.data.records.read import check_shape, manifest_name, parse_manifest
 from kerasfast.data.records.state import BuildState
 
 
@@ -45,6 +43,7 @@ def build_records(
     seed: int = 0,
     skip_bad: bool = False,
     progress: Callable[[int, int], None] | None = None,
+    executor: Executor | None = None,
 ) -> Manifest:
     """Writes the TFRecord shards of one split and, last of all, its manifest.
 
@@ -78,6 +77,7 @@ def build_records(
         seed: Seed of the order of videos, segments and phases.
         skip_bad: Leave out videos that cannot be read and list them in the manifest, instead of raising.
         progress: Called with (videos done, videos in all) as the work goes on.
+        executor: What builds the parts, by default `workers` threads; `build_records_on_beam` gives another.
 
     Returns:
         The manifest, as written to `manifest-<split>.json`.
@@ -88,9 +88,9 @@ def build_records(
         OSError: The folder cannot be written: read-only, or the disk is full. No half-written shard is left, and the
             same call goes on from the whole ones.
     """
-    out = Path(out)
-    path = out / manifest_name(split)
-    there = read_manifest(out, split) if path.exists() else None
+    executor = executor or ThreadExecutor(workers)
+    folder = executor.folder(out)
+    there = _manifest_there(folder, split)
     plan = plan_build(
         rows=annotations.rows if isinstance(annotations, Annotations) else tuple(annotations),
         videos=videos,
@@ -101,6 +101,7 @@ def build_records(
         rounds=rounds,
         frames_fps=frames_fps,
         there=there,
+        stored_bytes=executor.stored_bytes,
         layout=layout or ("train" if "train" in split else "test"),
         clip=clip,
         stride=clip.stride if stride is None else stride,
@@ -111,25 +112,46 @@ def build_records(
         part_videos=part_videos,
         seed=seed,
     )
-    state = BuildState(out, split, plan.options, plan.fingerprint, skip_bad)
+    state = BuildState(folder, split, plan.options, plan.fingerprint, skip_bad)
     advance = _Progress(progress, sum(len(part) for part in plan.parts))
     if there is not None:
-        state.check_finished(there, path)
+        state.check_finished(there)
         state.clear()
         advance(advance.total)
         return there
-    with _named_write_errors(out):
-        out.mkdir(parents=True, exist_ok=True)
+    with _named_write_errors(folder):
+        folder.make()
         state.begin()
-        summaries = _build_parts(out, split, plan, state, skip_bad, workers, advance)
-        manifest = _manifest(out, split, plan, labels, summaries)
-        write_text(path, manifest.to_text())
+        finished = state.finished_parts()
+        if finished:
+            advance(sum(len(plan.parts[number]) for number in finished))
+        todo = tuple(number for number in range(len(plan.parts)) if number not in finished)
+        if todo:
+            executor.build(Job(folder, split, plan, todo, state, skip_bad), advance)
+            finished = state.finished_parts()
+        if missing := len(plan.parts) - len(finished):
+            raise OSError(f"{missing} of {len(plan.parts)} parts are not there, though the work has ended")
+        manifest = assemble_manifest(folder.root, split, plan, labels, list(finished.values()))
+        folder.write(manifest_name(split), manifest.to_text())
         state.clear()
     return manifest
 
 
+def _manifest_there(folder: OutputFolder, split: str) -> Manifest | None:
+    """The manifest of an earlier build, if it has ended, checked as by `read_manifest`."""
+    if folder.size(manifest_name(split)) is None:
+        return None
+    manifest = parse_manifest(folder, split)
+    # In a store the sizes of all come with one listing, and each look at a shard costs a round trip.
+    sizes = folder.sizes(f"{split}-*.tfrecord") if folder.is_remote else {}
+    for shard in manifest.shards:
+        if sizes.get(shard.name) != shard.bytes:
+            check_shape(folder, shard)
+    return manifest
+
+
 @contextmanager
-def _named_write_errors(out: Path) -> Iterator[None]:
+def _named_write_errors(out: OutputFolder) -> Iterator[None]:
     """Says which folder cannot be written: what the file system and TensorFlow raise may not."""
     try:
         yield
@@ -152,58 +174,3 @@ class _Progress:
             self._done += videos
             if self._report is not None:
                 self._report(self._done, self.total)
-
-
-def _build_parts(
-    out: Path, split: str, plan: Plan, state: BuildState, skip_bad: bool, workers: int, advance: _Progress
-) -> list[dict[str, Any]]:
-    """Builds the parts that are not there yet; returns the summaries of all."""
-    summaries = {number: state.finished_part(number) for number in range(len(plan.parts))}
-    todo = [number for number, summary in summaries.items() if summary is None]
-    if len(todo) < len(plan.parts):
-        advance(sum(len(part) for number, part in enumerate(plan.parts) if number not in todo))
-    stop = threading.Event()
-    builder = PartBuilder(out, split, plan.options, len(plan.parts), skip_bad, stop, advance)
-
-    def build(number: int) -> None:
-        summaries[number] = builder.build(number, plan.parts[number])
-        state.finish_part(number, summaries[number])
-
-    with ThreadPoolExecutor(workers, thread_name_prefix="records") as pool:
-        futures = [pool.submit(build, number) for number in todo]
-        try:
-            for future in as_completed(futures):
-                future.result()
-        except BaseException:
-            stop.set()
-            pool.shutdown(cancel_futures=True)
-            raise
-    return [summary for summary in summaries.values() if summary is not None]
-
-
-def _manifest(out: Path, split: str, plan: Plan, labels: LabelSpace, summaries: Sequence[dict[str, Any]]) -> Manifest:
-    videos = sorted((v for s in summaries for v in s["videos"]), key=lambda video: video["index"])
-    skipped = sorted((v for s in summaries for v in s["skipped"]), key=lambda video: video["index"])
-    if not videos:
-        raise DataError(f"{out}: none of the {len(skipped)} videos could be read, the first: {skipped[0]['reason']}")
-    shards = sorted(
-        (Shard.from_dict(values) for s in summaries for values in s["shards"]), key=lambda shard: shard.name
-    )
-    return Manifest(
-        split=split,
-        options=plan.options,
-        labels=labels,
-        videos=tuple(videos),
-        skipped=tuple(skipped),
-        counts={
-            "videos": len(videos),
-            "without_actions": sum(not video["actions"] for video in videos),
-            "records": sum(shard.records for shard in shards),
-            "stored_frames": sum(summary["stored_frames"] for summary in summaries),
-            "bytes": sum(shard.bytes for shard in shards),
-        },
-        class_counts=class_counts(labels, [video["actions"] for video in videos]),
-        shards=tuple(shards),
-        fingerprint=plan.fingerprint,
-        versions={name: importlib.metadata.version(name) for name in ("av", "tensorflow")},
-    )

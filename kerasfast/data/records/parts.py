@@ -6,7 +6,7 @@ import heapq
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from kerasfast.data.files import file_sha256
 from kerasfast.data.records.jpeg import JpegEncoder
 from kerasfast.data.records.layout import StoredClip, stored_test_clips, training_segments
 from kerasfast.data.records.manifest import Options, Shard
+from kerasfast.data.records.output import OutputFolder
 from kerasfast.data.records.plan import Source
 from kerasfast.data.records.schema import encode_record
 
@@ -37,26 +38,35 @@ class PartBuilder:
         options: How to store.
         parts: Number of parts, for the file names.
         skip_bad: Leave out a video that cannot be read instead of raising.
-        stop: Set when the work is to end early.
         done: Called after each video.
+        stop: Set when the work is to end early.
+        fetched: Brings a video that lies elsewhere into a folder of this machine while the context lasts, and names it
+            as it is named there where it cannot be read.
     """
 
     def __init__(
         self,
-        folder: Path,
+        folder: OutputFolder,
         split: str,
         options: Options,
         parts: int,
         skip_bad: bool,
-        stop: threading.Event,
         done: Callable[[], None],
+        stop: threading.Event | None = None,
+        fetched: Callable[[Source, Path], AbstractContextManager[Source]] = lambda source, _: nullcontext(source),
     ) -> None:
         self._folder, self._split, self._options, self._parts = folder, split, options, parts
-        self._skip_bad, self._stop, self._done = skip_bad, stop, done
+        self._skip_bad, self._done, self._fetched = skip_bad, done, fetched
+        self._stop = stop or threading.Event()
         self._encoder = JpegEncoder(options.quality)
 
-    def build(self, part: int, sources: Sequence[Source]) -> dict[str, Any]:
+    def build(self, part: int, sources: Sequence[Source], work: Path) -> dict[str, Any]:
         """Writes the shards of a part; they get their names when all are whole.
+
+        Args:
+            part: Its number.
+            sources: Its videos.
+            work: Folder of this machine for what is not whole yet.
 
         Returns:
             The part's share of the manifest: `shards`, `videos`, `skipped`, `stored_frames`.
@@ -67,7 +77,7 @@ class PartBuilder:
         """
         rounds = range(self._options.rounds)
         names = [shard_name(self._split, self._options, number, part, self._parts) for number in rounds]
-        partials = [self._folder / f"{name}.partial" for name in names]
+        partials = [work / f"{name}.partial" for name in names]
         videos: list[list[int]] = [[] for _ in names]
         offsets: list[list[int]] = [[] for _ in names]
         sizes = [0] * len(names)
@@ -78,7 +88,7 @@ class PartBuilder:
                 for source in sources:
                     if self._stop.is_set():
                         raise InterruptedError("Another worker failed.")
-                    for place, record in self._records(source, summary):
+                    for place, record in self._records(source, summary, work):
                         number = place if self._options.layout == "train" else 0
                         writers[number].write(record)
                         videos[number].append(source.index)
@@ -90,13 +100,13 @@ class PartBuilder:
                 shard = Shard(name, number, path.stat().st_size, file_sha256(path), *listed)
                 summary["shards"].append(asdict(shard))
             for name, path in zip(names, partials, strict=True):
-                path.replace(self._folder / name)
+                self._folder.take(path, name)
         finally:
             for path in partials:
                 path.unlink(missing_ok=True)
         return summary
 
-    def _records(self, source: Source, summary: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
+    def _records(self, source: Source, summary: dict[str, Any], work: Path) -> Iterator[tuple[int, bytes]]:
         """The records of a video, once it has been read to its end, with their places; notes it in `summary`.
 
         The header is believed as to the length; if it is wrong the video is cut once more.
@@ -104,13 +114,14 @@ class PartBuilder:
         video: dict[str, Any] = {"index": source.index, "id": source.row.id}
         with ExitStack() as stack:
             try:
-                spool = stack.enter_context(_Spool(self._folder))
-                length, found = self._cut(source, None, spool)
-                if found != length:
-                    spool = stack.enter_context(_Spool(self._folder))
-                    length, found = self._cut(source, found, spool)
-                if found != length:
-                    raise DataError(f"{source.path}: decodes to another number of frames each time. Encode it again.")
+                with self._fetched(source, work) as here:
+                    spool = stack.enter_context(_Spool(work))
+                    length, found = self._cut(here, None, spool)
+                    if found != length:
+                        spool = stack.enter_context(_Spool(work))
+                        length, found = self._cut(here, found, spool)
+                    if found != length:
+                        raise DataError(f"{here.path}: decodes to another number of frames each time. Encode it again.")
             except DataError as error:
                 if not self._skip_bad:
                     raise

@@ -1,0 +1,102 @@
+"""Where the parts of a build are made: in threads of this process, or elsewhere (see `beam`)."""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+from kerasfast.data.records.output import OutputFolder
+from kerasfast.data.records.parts import PartBuilder
+from kerasfast.data.records.plan import Plan
+from kerasfast.data.records.state import BuildState
+
+
+@dataclass(frozen=True)
+class Job:
+    """The parts of a plan that are to be built.
+
+    Args:
+        folder: Where the shards go.
+        split: Name of the split.
+        plan: The whole build.
+        todo: Numbers of the parts that are not there yet.
+        state: Where each finished part is noted.
+        skip_bad: Leave out a video that cannot be read instead of raising.
+    """
+
+    folder: OutputFolder
+    split: str
+    plan: Plan
+    todo: tuple[int, ...]
+    state: BuildState
+    skip_bad: bool
+
+
+class Executor(ABC):
+    """Builds parts, and reaches what they are made of and go to."""
+
+    @abstractmethod
+    def folder(self, root: str | Path) -> OutputFolder:
+        """The folder at a path or address."""
+
+    @abstractmethod
+    def stored_bytes(self, addresses: Sequence[str]) -> Mapping[str, int | None]:
+        """Sizes of videos that lie in a store, None for one that is missing."""
+
+    @abstractmethod
+    def build(self, job: Job, done: Callable[[int], None]) -> None:
+        """Builds parts and notes each in the state of the build.
+
+        Args:
+            job: The parts.
+            done: Called with a number of videos when so many more are done.
+
+        Raises:
+            DataError: A video cannot be read, without `skip_bad`.
+            OSError: A shard cannot be written, or a machine failed.
+        """
+
+
+class ThreadExecutor(Executor):
+    """Threads of this process.
+
+    Args:
+        workers: How many.
+    """
+
+    def __init__(self, workers: int) -> None:
+        self._workers = workers
+
+    def folder(self, root: str | Path) -> OutputFolder:
+        """A folder of this machine."""
+        return OutputFolder(root)
+
+    def stored_bytes(self, addresses: Sequence[str]) -> Mapping[str, int | None]:
+        """Refuses addresses: each video would be fetched twice, to be planned and to be decoded."""
+        raise ValueError(
+            f"videos must be files of this machine. Received: {addresses[0]!r}. Videos of a store are read by "
+            "`kerasfast records build --beam ...` and kerasfast.data.build_records_on_beam."
+        )
+
+    def build(self, job: Job, done: Callable[[int], None]) -> None:
+        """Builds parts side by side; the first error ends all."""
+        stop, work = threading.Event(), Path(job.folder.root)
+        parts, options = job.plan.parts, job.plan.options
+        builder = PartBuilder(job.folder, job.split, options, len(parts), job.skip_bad, lambda: done(1), stop)
+
+        def build(number: int) -> None:
+            job.state.finish_part(number, builder.build(number, parts[number], work))
+
+        with ThreadPoolExecutor(self._workers, thread_name_prefix="records") as pool:
+            futures = [pool.submit(build, number) for number in job.todo]
+            try:
+                for future in as_completed(futures):
+                    future.result()
+            except BaseException:
+                stop.set()
+                pool.shutdown(cancel_futures=True)
+                raise
