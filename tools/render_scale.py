@@ -47,7 +47,7 @@ def measured(result: Mapping[str, Any]) -> str:
         ("decoding the frames alone, from memory", f"{rates['bare_decode']['clips_per_second']:g} clips/s"),
         ("CPU seconds a clip, records", f"{rates['records']['cpu_seconds_per_clip']:g}"),
         ("bytes read for each clip, against those decoded", f"{read['ratio']:g} times"),
-        ("building, per core", f"{build['times_real_time_per_core']:g} times real time"),
+        ("building, per core", f"{build['threads']['times_real_time_per_core']:g} times real time"),
         ("a stored frame", f"{build['bytes_per_frame'] / 1e3:.1f} kB"),
     ]
     if "resume" in result:
@@ -67,7 +67,7 @@ def measured(result: Mapping[str, Any]) -> str:
 def plan(result: Mapping[str, Any]) -> str:
     """Charades at these rates."""
     seconds = VIDEOS * MEAN_SECONDS
-    core_hours = seconds / result["build"]["times_real_time_per_core"] / 3600
+    core_hours = seconds / result["build"]["threads"]["times_real_time_per_core"] / 3600
     frames = seconds * FPS
     # A segment holds every other frame of two spans and they overlap by one: each sampled frame about twice. With one
     # round every video is stored once, in segments as long as it is.

@@ -92,7 +92,8 @@ def build(
         int | None, typer.Option(min=1, help="Copies to train from, an epoch each; by default as the mean length asks.")
     ] = None,
     clips: Annotated[int, typer.Option(min=1, help="Test clips of a video.")] = 10,
-    workers: Annotated[int, typer.Option(min=1, help="Videos decoded at a time.")] = 2,
+    workers: Annotated[int, typer.Option(min=1, help="Videos decoded at a time, by threads.")] = 2,
+    processes: Annotated[int, typer.Option(min=1, help="Decode by so many processes instead, on many cores.")] = 1,
     seed: Annotated[int, typer.Option(help="Seed of the order of videos and segments.")] = 0,
     skip_bad: Annotated[bool, typer.Option(help="Leave unreadable videos out, and list them.")] = False,
     beam: Annotated[
@@ -130,6 +131,7 @@ def build(
             clips=clips,
             frames_fps=frames_fps,
             workers=workers,
+            processes=processes,
             seed=seed,
             skip_bad=skip_bad,
             progress=report,

@@ -14,7 +14,7 @@ from kerasfast.data.annotations import Annotations, VideoRow
 from kerasfast.data.clips import ClipSpec
 from kerasfast.data.labels import LabelSpace
 from kerasfast.data.records.assemble import assemble_manifest
-from kerasfast.data.records.executor import Executor, Job, ThreadExecutor
+from kerasfast.data.records.executor import Executor, Job, ProcessExecutor, ThreadExecutor
 from kerasfast.data.records.manifest import Manifest
 from kerasfast.data.records.output import OutputFolder
 from kerasfast.data.records.plan import plan_build
@@ -40,6 +40,7 @@ def build_records(
     part_videos: int = 64,
     frames_fps: float = 24.0,
     workers: int = 2,
+    processes: int = 1,
     seed: int = 0,
     skip_bad: bool = False,
     progress: Callable[[int, int], None] | None = None,
@@ -74,10 +75,13 @@ def build_records(
         part_videos: Videos a shard; an ended build loses at most one shard of work for each worker.
         frames_fps: Frame rate of the videos that are folders of frames.
         workers: Threads that decode.
+        processes: Processes that decode, if more than 1, in place of the threads: for many cores. They are started
+            anew, so a script has to stand behind `if __name__ == "__main__":`.
         seed: Seed of the order of videos, segments and phases.
         skip_bad: Leave out videos that cannot be read and list them in the manifest, instead of raising.
         progress: Called with (videos done, videos in all) as the work goes on.
-        executor: What builds the parts, by default `workers` threads; `build_records_on_beam` gives another.
+        executor: What builds the parts, by default `workers` threads or `processes`; `build_records_on_beam` gives
+            another.
 
     Returns:
         The manifest, as written to `manifest-<split>.json`.
@@ -88,7 +92,9 @@ def build_records(
         OSError: The folder cannot be written: read-only, or the disk is full. No half-written shard is left, and the
             same call goes on from the whole ones.
     """
-    executor = executor or ThreadExecutor(workers)
+    if processes < 1:
+        raise ValueError(f"processes must be at least 1. Received: processes={processes!r}.")
+    executor = executor or (ProcessExecutor(processes) if processes > 1 else ThreadExecutor(workers))
     folder = executor.folder(out)
     there = _manifest_there(folder, split)
     plan = plan_build(

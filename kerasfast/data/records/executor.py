@@ -1,17 +1,24 @@
-"""Where the parts of a build are made: in threads of this process, or elsewhere (see `beam`)."""
+"""Where the parts of a build are made: in threads of this process, in other processes, or elsewhere (see `beam`)."""
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import tensorflow as tf
+
+from kerasfast.data.records.manifest import Options
 from kerasfast.data.records.output import OutputFolder
 from kerasfast.data.records.parts import PartBuilder
-from kerasfast.data.records.plan import Plan
+from kerasfast.data.records.plan import Plan, Source
 from kerasfast.data.records.state import BuildState
 
 
@@ -100,3 +107,51 @@ class ThreadExecutor(Executor):
                 stop.set()
                 pool.shutdown(cancel_futures=True)
                 raise
+
+
+class ProcessExecutor(ThreadExecutor):
+    """Processes of this machine with a core each, for more cores than the threads of one process keep busy.
+
+    They are started anew and import TensorFlow, some seconds and 0.5 GB each, so a script that builds this way has to
+    stand behind `if __name__ == "__main__":`.
+    """
+
+    def build(self, job: Job, done: Callable[[int], None]) -> None:
+        """Builds parts side by side; after an error those that were begun are finished."""
+        parts, options = job.plan.parts, job.plan.options
+        with ProcessPoolExecutor(
+            self._workers, mp_context=multiprocessing.get_context("spawn"), initializer=_begin_process
+        ) as pool:
+            common = job.folder, job.split, options, len(parts), job.skip_bad
+            futures = {pool.submit(_build_part, *common, number, parts[number]): number for number in job.todo}
+            try:
+                for future in as_completed(futures):
+                    number = futures[future]
+                    job.state.finish_part(number, future.result())
+                    done(len(parts[number]))
+            except BrokenProcessPool as error:
+                raise OSError("a process that decodes was killed, perhaps for its memory") from error
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+
+
+def _begin_process() -> None:
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    # A process whose parent was killed would wait for work for ever, or write beside the build that goes on.
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+    os._exit(1)
+
+
+def _build_part(
+    folder: OutputFolder, split: str, options: Options, parts: int, skip_bad: bool, number: int, sources: list[Source]
+) -> dict[str, Any]:
+    builder = PartBuilder(folder, split, options, parts, skip_bad, lambda: None)
+    return builder.build(number, sources, Path(folder.root))
