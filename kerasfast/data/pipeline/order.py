@@ -80,6 +80,41 @@ class EpochOrder:
         return drawn[shuffled], turns[shuffled]
 
 
+class EpochRows:
+    """Which records an epoch reads, and where they lie.
+
+    Args:
+        manifest: The records.
+        order: The order of the videos.
+        seed: Seed of what is drawn beside the order.
+        taken: Positions in the order that are read, int64.
+    """
+
+    def __init__(self, manifest: Manifest, order: EpochOrder, seed: int, taken: np.ndarray) -> None:
+        self._table, self._order, self._seed, self._taken = RecordTable.of(manifest), order, seed, taken
+        self._is_test = manifest.options.layout == "test"
+
+    def __call__(self, epoch: int) -> np.ndarray:
+        """The records of an epoch.
+
+        Returns:
+            int64 `(records, 4)`: shard, byte of it, epoch, position in the epoch. Epochs take the rounds in turn, and a
+            video that comes again within one takes the next; of test clips one is drawn.
+        """
+        videos, turns = self._order(epoch)
+        if self._is_test:
+            places = np.random.default_rng((self._seed, epoch, 1)).integers(0, self._table.places, len(videos))
+        else:
+            places = (epoch + turns) % self._table.places
+        at = places[self._taken], videos[self._taken]
+        return as_rows(self._table.shards[at], self._table.offsets[at], np.int64(epoch), self._taken)
+
+
+def as_rows(*columns: np.ndarray) -> np.ndarray:
+    """int64 columns side by side, for one tensor of rows."""
+    return np.stack(np.broadcast_arrays(*columns), axis=-1).astype(np.int64)
+
+
 def class_balance(manifest: Manifest, head: str) -> np.ndarray:
     """Weights by which every class of a head is drawn alike, then every video of it (Kang et al. 2020, section 3.1).
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 import tensorflow as tf
 
 from kerasfast.data.clips import ClipSpec
@@ -110,11 +109,6 @@ def finish(dataset: tf.data.Dataset, batches: int, worker: tuple[int, int] | Non
     options.threading.max_intra_op_parallelism = 1
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(batches))
     return dataset.prefetch(tf.data.AUTOTUNE).with_options(options)
-
-
-def as_rows(*columns: np.ndarray) -> np.ndarray:
-    """int64 columns side by side, for one tensor of rows."""
-    return np.stack(np.broadcast_arrays(*columns), axis=-1).astype(np.int64)
 
 
 def _manifest_path(manifest: Manifest, records: str | Path) -> str:

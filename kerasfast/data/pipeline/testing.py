@@ -11,8 +11,8 @@ import tensorflow as tf
 from kerasfast.data.clips import ClipSpec
 from kerasfast.data.errors import DataError
 from kerasfast.data.pipeline import transforms
-from kerasfast.data.pipeline.order import RecordTable
-from kerasfast.data.pipeline.reading import RecordReader, as_rows, check_clip, check_whole_videos, finish
+from kerasfast.data.pipeline.order import RecordTable, as_rows
+from kerasfast.data.pipeline.reading import RecordReader, check_clip, check_whole_videos, finish
 from kerasfast.data.pipeline.windows import central_window, middle_frames
 from kerasfast.data.records.folder import RecordFolder
 from kerasfast.data.records.manifest import Manifest

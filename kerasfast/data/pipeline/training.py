@@ -15,11 +15,10 @@ from kerasfast.data.clips import ClipSpec
 from kerasfast.data.pipeline import transforms
 from kerasfast.data.pipeline.color import ColorJitter
 from kerasfast.data.pipeline.mixup import mixup as mix
-from kerasfast.data.pipeline.order import EpochOrder, RecordTable, class_balance, share_of_worker
+from kerasfast.data.pipeline.order import EpochOrder, EpochRows, class_balance, share_of_worker
 from kerasfast.data.pipeline.rand_augment import RandAugment
 from kerasfast.data.pipeline.reading import (
     RecordReader,
-    as_rows,
     check_clip,
     check_whole_videos,
     check_worker,
@@ -97,7 +96,8 @@ def training_clips(
         first_epoch: Number of the epoch of the first pass.
         first_step: Batches of that epoch to leave out; the dataset then ends with the epoch.
         worker: Number of this process, from 0, and number of processes, where each makes its own share of every batch,
-            as in `strategy.distribute_datasets_from_function`; what the clips are does not depend on it.
+            as in `strategy.distribute_datasets_from_function`; what the clips are does not depend on it,
+            except for `mixup`, which mixes within a share.
         drop_remainder: Leave out the last batch of an epoch if it is not full.
 
     Returns:
@@ -125,26 +125,13 @@ def training_clips(
             f"first_epoch and mixup must be at least 0 and first_step in 0 .. {batches - 1}. "
             f"Received: first_epoch={first_epoch!r}, first_step={first_step!r}, mixup={mixup!r}."
         )
-    table = RecordTable.of(manifest)
+    videos_per_batch, shared_by = batch_size // clips_per_video, worker[1] if worker else 1
+    taken = np.arange(len(manifest.videos))
+    if drop_remainder:
+        taken = share_of_worker(batches, videos_per_batch, worker or (0, 1))
+    taken = taken[first_step * videos_per_batch // shared_by :]
     weights = None if balanced is None else class_balance(manifest, balanced)
-    order = EpochOrder(table.videos, seed, weights)
-    share = worker or (0, 1)
-    videos_per_batch = batch_size // clips_per_video
-
-    def rows_of(epoch: int) -> np.ndarray:
-        """The places that this worker reads in an epoch: shard, offset, epoch, position in the epoch."""
-        videos, turns = order(epoch)
-        if manifest.options.layout == "test":
-            places = np.random.default_rng((seed, epoch, 1)).integers(0, table.places, len(videos))
-        else:
-            places = (epoch + turns) % table.places
-        taken = np.arange(len(videos))
-        if drop_remainder:
-            taken = share_of_worker(batches, videos_per_batch, share)
-        taken = taken[first_step * videos_per_batch // share[1] :]
-        at = places[taken], videos[taken]
-        return as_rows(table.shards[at], table.offsets[at], np.int64(epoch), taken)
-
+    rows_of = EpochRows(manifest, EpochOrder(len(manifest.videos), seed, weights), seed, taken)
     numbers = itertools.count(first_epoch)
 
     def epochs() -> Iterator[np.ndarray]:
@@ -176,7 +163,7 @@ def training_clips(
         tf.data.Dataset.from_generator(epochs, output_signature=tf.TensorSpec((None, 4), tf.int64))
         .flat_map(tf.data.Dataset.from_tensor_slices)
         .map(clips_of, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-        .batch(videos_per_batch // share[1], drop_remainder=drop_remainder)
+        .batch(videos_per_batch // shared_by, drop_remainder=drop_remainder)
         .map(batch_of)
     )
     return finish(dataset, batches - first_step, worker)
