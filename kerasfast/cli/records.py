@@ -11,6 +11,7 @@ from rich.table import Table
 
 from kerasfast.cli import check
 from kerasfast.cli.console import example, out, progress, start_tensorflow, sub_app
+from kerasfast.data.records.folder import local_folder
 
 if TYPE_CHECKING:
     from kerasfast.data.annotations import LabelledVideos
@@ -46,7 +47,7 @@ def build(
     source: Annotated[
         Path, typer.Argument(help="CSV of Charades, CSV of path,label[,start,end], or folder of a folder per class.")
     ],
-    out_folder: Annotated[Path, typer.Option("--out", help="Folder of the records; several splits may share it.")],
+    out_folder: Annotated[str, typer.Option("--out", help="Folder of the records; several splits may share it.")],
     videos: Annotated[
         Path | None,
         typer.Option(help="Folder of the video files: <id>.mp4 of Charades, or what the paths of a list begin in."),
@@ -87,6 +88,7 @@ def build(
     skip_bad: Annotated[bool, typer.Option(help="Leave unreadable videos out, and list them.")] = False,
 ) -> None:
     """Turn annotated videos into TFRecords."""
+    folder = local_folder(out_folder)
     start_tensorflow()
     import dataclasses
 
@@ -94,14 +96,14 @@ def build(
     from kerasfast.models.variants import variant
 
     row = variant(model)
-    found = _read(source, kind or kind_of(source), split, videos, frames, classes, activation, skip_bad, out_folder)
+    found = _read(source, kind or kind_of(source), split, videos, frames, classes, activation, skip_bad, folder)
     out.print(str(found.report), markup=False)
     with progress(f"Videos of {split}") as report:
         manifest = build_records(
             found,
             found.videos,
             found.labels,
-            out_folder,
+            folder,
             clip=dataclasses.replace(row.clip, fps=fps),
             split=split,
             layout=layout,  # type: ignore[arg-type]

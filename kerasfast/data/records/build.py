@@ -17,6 +17,7 @@ from kerasfast.data.clips import ClipSpec
 from kerasfast.data.errors import DataError
 from kerasfast.data.files import write_text
 from kerasfast.data.labels import LabelSpace
+from kerasfast.data.records.folder import local_folder
 from kerasfast.data.records.manifest import Manifest, Shard, class_counts
 from kerasfast.data.records.parts import PartBuilder
 from kerasfast.data.records.plan import Plan, plan_build
@@ -58,7 +59,7 @@ def build_records(
         annotations: The videos to store, with their timed actions.
         videos: File of each video by id, as from `find_videos`, or folder of its JPEG frames, as from `find_frames`.
         labels: The classes of the annotations.
-        out: Folder to write; made if missing.
+        out: Folder to write; made if missing. Not an address: build here, then copy the folder into the store.
         clip: The clip to be read from the records. Clips of a shorter span can be read too, and strides that
             are multiples of `stride`.
         split: Name of the split, for example "train", "test" or "kinetics_train".
@@ -88,7 +89,7 @@ def build_records(
         OSError: The folder cannot be written: read-only, or the disk is full. No half-written shard is left, and the
             same call goes on from the whole ones.
     """
-    out = Path(out)
+    out = local_folder(out)
     path = out / manifest_name(split)
     there = read_manifest(out, split) if path.exists() else None
     plan = plan_build(
