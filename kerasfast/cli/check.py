@@ -32,7 +32,10 @@ _COLOURS: dict[Severity, str] = {"error": "bold red", "warning": "yellow", "note
 def check(
     subjects: Annotated[
         list[str],
-        typer.Argument(help="A folder of records, or its address (s3://...); or, before a build, what it is built from: CSV files, or a folder."),
+        typer.Argument(
+            help="A folder of records, or its address (s3://...); or, before a build, what it is built from: CSV files, "
+            "or a folder."
+        ),
     ],
     videos: Annotated[
         Path | None, typer.Option(help="Before a build: folder of the video files, as for `records build`.")

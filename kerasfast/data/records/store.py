@@ -131,7 +131,7 @@ def _tensorflow_with(scheme: str, root: str) -> Any:
     import tensorflow as tf
 
     why = f"no file system for {scheme}://"
-    if scheme == "s3" and scheme not in tf.io.gfile.get_registered_schemes():
+    if scheme == "s3":  # even where the caller has it already: what it lacks is set right
         why = _load_tensorflow_io() or why
     if scheme in tf.io.gfile.get_registered_schemes():
         return tf
