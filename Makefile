@@ -20,7 +20,9 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest -q -m "not slow and not parity and not io"
 
-# Records in a bucket, on an S3 server on loopback.
+# Records in a bucket, on an S3 server on loopback. Bytecode is written as modules are imported, not for all of
+# TensorFlow at its installation, which takes a minute more.
+test-io: export PYTHONDONTWRITEBYTECODE =
 test-io: $(VENV_IO)/.installed
 	$(VENV_IO)/bin/python -m pytest -q -m io tests/io
 
@@ -59,7 +61,8 @@ $(VENV_IO)/.installed: pyproject.toml
 	@test -n "$(PYTHON_IO)" || { echo "make test-io needs Python 3.10, 3.11 or 3.12: give PYTHON_IO=..." >&2; exit 1; }
 	test -x $(VENV_IO)/bin/python || $(PYTHON_IO) -m venv $(VENV_IO)
 	$(VENV_IO)/bin/python -m pip install --quiet --upgrade pip
-	$(VENV_IO)/bin/python -m pip install --quiet --editable '.[io]' 'pytest>=8' 'moto[s3,server]==5.2.5' boto3==1.44.8
+	$(VENV_IO)/bin/python -m pip install --quiet --no-compile --editable '.[io]' 'pytest>=8' \
+		'moto[s3,server]==5.2.5' boto3==1.44.8
 	touch $@
 
 clean:

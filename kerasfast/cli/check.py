@@ -33,8 +33,8 @@ def check(
     subjects: Annotated[
         list[str],
         typer.Argument(
-            help="A folder of records, or its address (s3://...); or, before a build, what it is built from: CSV files, "
-            "or a folder."
+            help="A folder of records, or its address (s3://...); or, before a build, what it is built from: CSV "
+            "files, or a folder."
         ),
     ],
     videos: Annotated[
