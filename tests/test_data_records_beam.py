@@ -16,11 +16,11 @@ from kerasfast.data.errors import DataError
 from kerasfast.data.labels import LabelSpace, read_charades_classes
 from kerasfast.data.listing import read_list
 from kerasfast.data.records import beam as on_beam
+from kerasfast.data.records.beam_store import StoreFolder
 from kerasfast.data.records.build import build_records
 from kerasfast.data.records.cluster import build_records_on_beam
 from kerasfast.data.records.parts import PartBuilder
 from kerasfast.data.records.read import check_records, read_manifest
-from kerasfast.data.records.store import StoreFolder
 
 LOCAL = ["--runner=DirectRunner"]
 OPTIONS = {"clip": ClipSpec(8, 2, 24.0), "short_side": 48, "part_videos": 2, "rounds": 4, "quality": 95}
@@ -303,7 +303,7 @@ def test_rounds_of_a_store_follow_the_listed_lengths(tiny, tmp_path, stores):
 
 def test_addresses_need_beam_and_no_wildcards(tiny, tmp_path, stores):
     annotations, videos, labels = tiny["train"]
-    with pytest.raises(ValueError, match=r"out must be a folder of this machine. Received: 'gs://b'.*--beam"):
+    with pytest.raises(DataError, match=r"gs://b: records are built in a folder of this machine, but for .*--beam"):
         build_records(annotations, videos, labels, "gs://b", **OPTIONS)
     addresses = dict.fromkeys(videos, "gs://b/x.mp4")
     with pytest.raises(ValueError, match=r"videos must be files of this machine. Received: 'gs://b/x.mp4'.*--beam"):

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from kerasfast.cli.check_sources import read_splits
 from kerasfast.cli.console import err, example, out, progress, start_tensorflow
+from kerasfast.data.records.folder import is_address
 
 if TYPE_CHECKING:
     from kerasfast.data.checks.findings import Finding, Report, Severity
@@ -23,14 +24,18 @@ EXAMPLE = example(
     "kerasfast records check Charades_v1_train.csv Charades_v1_test.csv --videos Charades_v1",
     "kerasfast records check my_clips",
     "kerasfast records check records/charades --model slowfast_nano --batch-size 8",
+    "kerasfast records check s3://bucket/records",
 )
 _COLOURS: dict[Severity, str] = {"error": "bold red", "warning": "yellow", "note": "blue"}
 
 
 def check(
     subjects: Annotated[
-        list[Path],
-        typer.Argument(help="A folder of records; or, before a build, what it is built from: CSV files, or a folder."),
+        list[str],
+        typer.Argument(
+            help="A folder of records, or its address (s3://...); or, before a build, what it is built from: CSV "
+            "files, or a folder."
+        ),
     ],
     videos: Annotated[
         Path | None, typer.Option(help="Before a build: folder of the video files, as for `records build`.")
@@ -63,6 +68,8 @@ def check(
     strict: Annotated[bool, typer.Option(help="Exit code 1 for warnings too.")] = False,
 ) -> None:
     """Look for what would spoil a build or a training: exit code 1 where there is an error."""
+    if len(subjects) > 1 and any(map(is_address, subjects)):
+        raise ValueError(f"An address is that of a folder of records; give it alone. Received: {', '.join(subjects)}.")
     if len(subjects) == 1 and _holds_records(subjects[0]):
         for option, given in (("--videos", videos), ("--frames", frames), ("--classes", classes), ("--full", full)):
             if given:
@@ -73,7 +80,7 @@ def check(
         from kerasfast.models.variants import variant
 
         clip = dataclasses.replace(variant(model or "slowfast_r50_8x8").clip, fps=fps)
-        found = read_splits(subjects, videos, frames, classes)
+        found = read_splits([Path(subject) for subject in subjects], videos, frames, classes)
         with progress("Videos") as advance:
             report = diagnose_videos(
                 *found, clip=clip, full=full, frames_fps=frames_fps, workers=workers, progress=advance
@@ -85,15 +92,18 @@ def check(
         raise typer.Exit(1)
 
 
-def _holds_records(path: Path) -> bool:
-    return any(any(path.glob(pattern)) for pattern in ("manifest-*.json", ".build-*", "*.tfrecord"))
+def _holds_records(subject: str) -> bool:
+    patterns = ("manifest-*.json", ".build-*", "*.tfrecord")
+    return is_address(subject) or any(any(Path(subject).glob(pattern)) for pattern in patterns)
 
 
 def _records(
-    folder: Path, split: str | None, model: str | None, batch_size: int, seconds: float, workers: int | None
+    folder: str, split: str | None, model: str | None, batch_size: int, seconds: float, workers: int | None
 ) -> Report:
     from kerasfast.data.checks.records import diagnose_records
 
+    if is_address(folder):
+        start_tensorflow()
     with progress("Shards") as report:
         found = diagnose_records(folder, split, workers=workers, progress=report)
     if model is None:
@@ -104,7 +114,7 @@ def _records(
     return found.with_throughput(_measure(folder, split or "train", model, batch_size, seconds))
 
 
-def _measure(folder: Path, split: str, model: str, batch_size: int, seconds: float) -> Throughput:
+def _measure(folder: str, split: str, model: str, batch_size: int, seconds: float) -> Throughput:
     start_tensorflow()
     from kerasfast.data.records.read import read_manifest
     from kerasfast.models.variants import variant

@@ -16,7 +16,7 @@ EVALUATE_EXAMPLE = example("kerasfast evaluate runs/nano --records out/records")
 
 def train(
     recipe: Annotated[str, typer.Argument(help="Name of a recipe, or the path of its .toml file.")],
-    records: Annotated[Path, typer.Option(help="Folder of `kerasfast records build`.")],
+    records: Annotated[str, typer.Option(help="Folder of `kerasfast records build`, or its address (s3://...).")],
     folder: Annotated[Path, typer.Option("--out", help="Folder of the run.")],
     epochs: Annotated[int | None, typer.Option(min=1, help="Epochs in place of the recipe's.")] = None,
     smoke: Annotated[bool, typer.Option(help="The recipe's short version: shows that everything runs.")] = False,
@@ -32,7 +32,7 @@ def train(
 
 def evaluate(
     model: Annotated[str, typer.Argument(help="Folder of a run, or a name of the zoo.")],
-    records: Annotated[Path, typer.Option(help="Folder of `kerasfast records build`.")],
+    records: Annotated[str, typer.Option(help="Folder of `kerasfast records build`, or its address (s3://...).")],
     split: Annotated[str | None, typer.Option(help="Split to score.", show_default="the recipe's, or test")] = None,
     clips: Annotated[
         int | None, typer.Option(min=1, help="Clips of a video.", show_default="the recipe's, or 10")

@@ -11,6 +11,7 @@ from kerasfast.data.annotations import LabelledVideos
 from kerasfast.data.clips import ClipSpec
 from kerasfast.data.folder import FolderReport, divide, find_splits, read_folder
 from kerasfast.data.labels import LabelSpace
+from kerasfast.data.records.folder import local_folder
 from kerasfast.data.records.manifest import Manifest
 from kerasfast.data.records.state import BuiltDifferentlyError, remove_split
 
@@ -142,7 +143,7 @@ def from_folder(
 
     if crop_size < 1:
         raise ValueError(f"crop_size must be at least 1 pixel. Received: {crop_size!r}.")
-    out = Path(out)
+    out = local_folder(out)
     found = _read(Path(root), validation, seed)
     options = {"short_side": scaled(_SHORT_SIDE[0], crop_size), "seed": seed} | options
     manifests = {}

@@ -41,7 +41,7 @@ def evaluate(
 
     Args:
         model: A model whose scored heads are among those of the records, with as many classes.
-        records: Folder of `kerasfast records build`.
+        records: Folder of `kerasfast records build`, or its address in a store (`s3://`).
         clips: Clips of a video, spread evenly over it.
         crops: Crops of a clip: 3 or 1.
         merge: How the views of a video become one score, element by element: `max` or `mean`; None: `max` for sigmoid

@@ -54,7 +54,7 @@ def train(
 
     Args:
         recipe: A recipe, its name, or the path of its file.
-        records: Folder of `kerasfast records build`.
+        records: Folder of `kerasfast records build`, or its address in a store (`s3://`).
         out: Folder of the run; made if need be.
         smoke: Take the recipe's short version, which shows that everything runs.
         epochs: Number of epochs in place of the recipe's.

@@ -32,7 +32,7 @@ def measure_throughput(
     Args:
         model: The model, trained for the time of the measurement; its weights are put back, its optimizer is not. One
             that is not compiled gets plain SGD.
-        records: Folder of `kerasfast records build`.
+        records: Folder of `kerasfast records build`, or its address in a store (`s3://`).
         batch_size: Clips a step.
         split: Split to read.
         crop_size: Side of the crops in pixels; by default the architecture's.

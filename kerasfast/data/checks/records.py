@@ -25,7 +25,7 @@ def diagnose_records(
     """Looks for what is wrong with records, and lists all of it; reads every byte once.
 
     Args:
-        folder: Folder that `build_records` wrote.
+        folder: Folder that `build_records` wrote, or its address in a store.
         split: Split to look at; by default all in the folder.
         workers: Shards read at a time; by default as many as there are cores.
         progress: Called with (shards done, shards in all).
@@ -34,7 +34,8 @@ def diagnose_records(
         The findings, with `checked` holding the number of splits, videos, records, shards and bytes.
 
     Raises:
-        DataError: There is no such folder, or it holds no records of `split`, or none at all.
+        DataError: There is no such folder, or it holds no records of `split`, or none at all; or the store cannot be
+            read.
     """
     opened = RecordFolder(folder)
     if not opened.exists():

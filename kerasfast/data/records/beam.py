@@ -25,12 +25,12 @@ from apache_beam.runners.runner import PipelineState
 from kerasfast.data.annotations import Segment, VideoRow
 from kerasfast.data.errors import DataError
 from kerasfast.data.records.assemble import package_versions
+from kerasfast.data.records.beam_store import StoreFolder, fetch, stored_bytes
 from kerasfast.data.records.executor import Executor, Job
 from kerasfast.data.records.folder import is_address
 from kerasfast.data.records.output import OutputFolder
 from kerasfast.data.records.parts import PartBuilder
 from kerasfast.data.records.plan import Source
-from kerasfast.data.records.store import StoreFolder, fetch, stored_bytes
 
 _WRITERS = 16  # of small files, each of which costs a few round trips
 

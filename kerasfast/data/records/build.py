@@ -58,7 +58,7 @@ def build_records(
         annotations: The videos to store, with their timed actions.
         videos: File of each video by id, as from `find_videos`, or folder of its JPEG frames, as from `find_frames`.
         labels: The classes of the annotations.
-        out: Folder to write; made if missing.
+        out: Folder to write; made if missing. Not an address: build here, then copy the folder into the store.
         clip: The clip to be read from the records. Clips of a shorter span can be read too, and strides that
             are multiples of `stride`.
         split: Name of the split, for example "train", "test" or "kinetics_train".

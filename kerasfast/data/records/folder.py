@@ -3,31 +3,38 @@
 from __future__ import annotations
 
 import fnmatch
-import importlib
+import re
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from kerasfast.data.errors import DataError
+from kerasfast.data.records.store import Store
 
-_S3_ADVICE = (
-    "TensorFlow reads s3:// through tensorflow-io, whose last release (0.37.1) loads on TensorFlow 2.17 alone: install "
-    "'kerasfast[io]' in an environment of Python 3.10 or 3.11, or copy the folder here (aws s3 sync)"
-)
+# What is left of s3:// once it was made a Path.
+_SHORTENED = re.compile(r"(s3|gs):/(?!/)")
 
 
 class RecordFolder:
     """Looks up and reads files by name.
 
     Args:
-        root: A path, or an address such as `s3://bucket/records`, for which TensorFlow is loaded.
+        root: A path, or an address such as `s3://bucket/records`, for which TensorFlow is loaded. `s3://` takes
+            TensorFlow 2.17 with `kerasfast[io]`; `gs://` is in TensorFlow, but has never been tried here.
 
     Raises:
-        DataError: The address is of a kind that TensorFlow does not read as it is installed; says what to install.
+        DataError: The address is of a kind that TensorFlow does not read as it is installed; says what to install. Of
+            an address, every method: its bucket is missing, denied or cannot be reached.
     """
 
     def __init__(self, root: str | Path) -> None:
-        self.root = str(root).rstrip("/") if is_address(root) else str(Path(root))
-        self._store = _store_of(self.root) if is_address(root) else None
+        self.root = _without_end(str(root)) if is_address(root) else str(Path(root))
+        if _SHORTENED.match(self.root):
+            raise DataError(
+                f"{self.root}: an address was made a Path, which takes away a slash. Give it as text: "
+                f"{self.root.replace(':/', '://', 1)!r}."
+            )
+        self._store = Store(self.root) if is_address(self.root) else None
 
     def __str__(self) -> str:
         return self.root
@@ -43,25 +50,26 @@ class RecordFolder:
 
     def exists(self) -> bool:
         """Whether there is such a folder; a store has no folders, but names that begin so."""
-        return self._store.isdir(self.root) if self._store else Path(self.root).is_dir()
+        return self._store.exists() if self._store else Path(self.root).is_dir()
 
     def size(self, name: str) -> int | None:
         """Bytes of a file; None if there is none."""
         if self._store:
-            return self._store.stat(self.path(name)).length if self._store.exists(self.path(name)) else None
+            return self._store.size(self.path(name))
         path = Path(self.root) / name
         return path.stat().st_size if path.exists() else None
 
-    def open(self, name: str) -> IO[bytes]:
+    def open(self, name: str) -> AbstractContextManager[IO[bytes]]:
         """A file to read bytes from."""
-        return self._store.GFile(self.path(name), "rb") if self._store else Path(self.path(name)).open("rb")
+        return self._store.open(self.path(name)) if self._store else Path(self.path(name)).open("rb")
 
     def names(self, pattern: str) -> list[str]:
-        """Names of the files that fit a pattern such as `manifest-*.json`, sorted."""
-        if not self.exists():
-            return []
-        found = self._store.listdir(self.root) if self._store else [path.name for path in Path(self.root).iterdir()]
-        return sorted(fnmatch.filter((name.strip("/") for name in found), pattern))
+        """Names of the files that fit a pattern such as `manifest-*.json`, sorted; none if there is no such folder."""
+        if self._store:
+            found = self._store.names()
+        else:
+            found = [path.name for path in Path(self.root).iterdir()] if self.exists() else []
+        return sorted(fnmatch.filter(found, pattern))
 
 
 def is_address(root: str | Path) -> bool:
@@ -69,22 +77,23 @@ def is_address(root: str | Path) -> bool:
     return isinstance(root, str) and "://" in root
 
 
-def _store_of(root: str) -> Any:
-    """`tf.io.gfile`, with the file system of this address in it."""
-    import tensorflow as tf
+def _without_end(address: str) -> str:
+    scheme, _, rest = address.partition("://")
+    return f"{scheme}://{rest.rstrip('/')}"
 
-    scheme = root.partition("://")[0]
-    if scheme == "s3":
-        try:
-            importlib.import_module("tensorflow_io")
-        # It ends with NotImplementedError where its libraries do not fit TensorFlow.
-        except (ImportError, NotImplementedError) as error:
-            raise DataError(f"{root}: cannot be read ({error}). {_S3_ADVICE}.") from error
-    try:
-        tf.io.gfile.exists(root)
-    except (tf.errors.UnimplementedError, NotImplementedError) as error:
-        advice = _S3_ADVICE if scheme == "s3" else "Give a folder, s3:// or gs://"
+
+def local_folder(root: str | Path) -> Path:
+    """A folder that records are written to.
+
+    Raises:
+        DataError: It is an address.
+    """
+    if is_address(root) or _SHORTENED.match(str(root)):
+        address = str(root) if is_address(root) else str(root).replace(":/", "://", 1)
+        copy = "gcloud storage rsync -r" if address.startswith("gs://") else "aws s3 sync"
         raise DataError(
-            f"{root}: TensorFlow {tf.__version__} has no file system for {scheme}:// ({error}). {advice}."
-        ) from error
-    return tf.io.gfile
+            f"{address}: records are built in a folder of this machine, but for `kerasfast records build --beam` and "
+            f"kerasfast.data.build_records_on_beam. Build with these, or here and copy the folder: {copy} FOLDER "
+            f"{address}."
+        )
+    return Path(root)

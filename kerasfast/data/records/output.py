@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from kerasfast.data.files import write_text
-from kerasfast.data.records.folder import RecordFolder, is_address
+from kerasfast.data.records.folder import RecordFolder, local_folder
 
 
 class OutputFolder(RecordFolder):
@@ -20,16 +20,11 @@ class OutputFolder(RecordFolder):
             are equal then, the unfinished files must not be.
 
     Raises:
-        ValueError: An address in place of a path.
+        DataError: An address in place of a path.
     """
 
     def __init__(self, root: str | Path, shared: bool = False) -> None:
-        if is_address(root):
-            raise ValueError(
-                f"out must be a folder of this machine. Received: {root!r}. Records are written into a store by "
-                "`kerasfast records build --beam ...` and kerasfast.data.build_records_on_beam."
-            )
-        super().__init__(root)
+        super().__init__(local_folder(root))
         self._shared = shared
 
     def inner(self, name: str) -> OutputFolder:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from kerasfast.data.errors import DataError
@@ -10,6 +11,8 @@ from kerasfast.data.files import stream_sha256
 from kerasfast.data.records.folder import RecordFolder
 from kerasfast.data.records.manifest import FORMAT, Manifest, Shard
 
+# Shards of a store looked up at a time: each costs two requests, and there may be thousands.
+_LOOKS = 16
 _COPY_AGAIN = "Copy the file again, or delete the manifest and build the records again."
 
 
@@ -27,12 +30,13 @@ def read_manifest(folder: str | Path, split: str) -> Manifest:
 
     Raises:
         DataError: No such split, a foreign or damaged manifest, or a shard that is missing, truncated or
-            foreign; names the file.
+            foreign; names the file. Or a store that cannot be read; names the address and what is missing.
     """
     opened = RecordFolder(folder)
     manifest = parse_manifest(opened, split)
-    for shard in manifest.shards:
-        check_shape(opened, shard)
+    with ThreadPoolExecutor(_LOOKS if opened.is_remote else 1, thread_name_prefix="records") as pool:
+        for _ in pool.map(lambda shard: check_shape(opened, shard), manifest.shards):
+            pass  # raises what the look raised
     return manifest
 
 
@@ -48,6 +52,8 @@ def parse_manifest(folder: str | Path | RecordFolder, split: str) -> Manifest:
             values = json.loads(file.read())
         found = values["format"]
         manifest = Manifest.from_dict(values) if found == FORMAT else None
+    except DataError:
+        raise
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise DataError(
             f"{path}: is no manifest of records ({type(error).__name__}: {error}). Build the records again."

@@ -1,171 +1,177 @@
-"""Files in stores, such as `gs://` and `s3://`, through the file systems of Apache Beam: records and videos."""
+"""Stores that TensorFlow reads: `s3://` through tensorflow-io, `gs://` by itself. The latter is untested: TensorFlow
+looks for it at Google alone, and no test of this package leaves the machine.
+"""
 
 from __future__ import annotations
 
-import glob
-import posixpath
-import re
-import shutil
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import ctypes
+import functools
+import importlib
+import os
+import sys
+import warnings
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
-from pathlib import Path
-from typing import IO
-
-from apache_beam.io.filesystem import BeamIOError, CompressionTypes
-from apache_beam.io.filesystems import FileSystems
+from typing import IO, Any
 
 from kerasfast.data.errors import DataError
-from kerasfast.data.records.output import OutputFolder
-from kerasfast.data.records.plan import Source
 
-# By default Beam unpacks what is named like an archive.
-_AS_IT_IS = {"compression_type": CompressionTypes.UNCOMPRESSED}
+# Where nobody has said otherwise: 3 attempts at a request and 10 seconds for a connection. Amazon's library would go on
+# for 50 seconds at each of several requests before it says that nobody listens, and wait 5 minutes for one who is
+# silent. What is read of a file, tensorflow-io tries four times that often.
+_PATIENCE = {"AWS_RETRY_MODE": "standard", "S3_CONNECT_TIMEOUT_MSEC": "10000"}
+_SETTINGS = {
+    "s3": "the settings are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or AWS_PROFILE), AWS_REGION and, for a store "
+    "other than Amazon's, S3_ENDPOINT=https://HOST:PORT",
+    "gs": "the credentials are those of `gcloud auth application-default login`, or of the file that "
+    "GOOGLE_APPLICATION_CREDENTIALS names",
+}
 
 
-class StoreFolder(OutputFolder):
-    """A folder in a store that Beam has a file system for: `gs://`, `s3://`, `hdfs://` and others.
+class Store:
+    """Files by their addresses.
 
     Args:
-        root: Its address.
+        root: The folder that they are in, such as `s3://bucket/records`.
 
     Raises:
-        ValueError: Beam has no such file system, as it is installed, or the address holds a wildcard.
+        DataError: TensorFlow as it is installed does not read such addresses, or this one names no bucket.
     """
 
     def __init__(self, root: str) -> None:
-        if glob.has_magic(root):
-            raise ValueError(f"An address of records must be without '*', '?' and '['. Received: {root!r}.")
-        self.root, self._shared = root.rstrip("/"), True
-        FileSystems.get_filesystem(root)
+        self._scheme, _, rest = root.partition("://")
+        self._root, self._bucket = root, rest.partition("/")[0]
+        if not self._bucket:
+            raise DataError(f"{root}: names no bucket. Give an address such as {self._scheme}://BUCKET/FOLDER.")
+        self._tf = _tensorflow_with(self._scheme, root)
 
-    @property
-    def is_remote(self) -> bool:
-        """Whether each look costs a request."""
-        return True
+    def size(self, address: str) -> int | None:
+        """Bytes of a file; None if there is none.
 
-    def inner(self, name: str) -> StoreFolder:
-        """A folder in this one."""
-        return StoreFolder(self.path(name))
-
-    def path(self, name: str) -> str:
-        """Address of a file."""
-        return f"{self.root}/{name}"
+        Raises:
+            DataError: The bucket cannot be read.
+        """
+        found = self._stat(address)
+        return None if found is None or found.is_directory else found.length
 
     def exists(self) -> bool:
-        """Whether there is such a folder; most stores have no folders, but names that begin so."""
-        return FileSystems.exists(self.root) or (not self._has_folders() and bool(self.names("*")))
+        """Whether there is a file in the folder.
 
-    def make(self) -> None:
-        """Makes the folder if it is missing, where there are such."""
-        if self._has_folders() and not FileSystems.exists(self.root):
-            FileSystems.mkdirs(self.root)
+        Raises:
+            DataError: The bucket cannot be read.
+        """
+        return self._stat(f"{self._root}/") is not None
 
-    def size(self, name: str) -> int | None:
-        """Bytes of a file; None if there is none."""
-        path = self.path(name)
-        return FileSystems.match([path])[0].metadata_list[0].size_in_bytes if FileSystems.exists(path) else None
+    def names(self) -> list[str]:
+        """Names of the files and folders in the folder.
 
-    def sizes(self, pattern: str) -> dict[str, int]:
-        """Bytes of the files whose names fit a pattern."""
-        if self._has_folders() and not FileSystems.exists(self.root):
-            return {}
-        (found,) = FileSystems.match([self.path(pattern)])
-        return {posixpath.basename(file.path): file.size_in_bytes for file in found.metadata_list}
+        Raises:
+            DataError: The bucket cannot be read.
+        """
+        if not self.exists():
+            return []
+        with self._named(self._root):
+            return [name.strip("/") for name in self._tf.io.gfile.listdir(f"{self._root}/")]
 
-    def names(self, pattern: str) -> list[str]:
-        """Names of the files that fit a pattern, sorted."""
-        return sorted(self.sizes(pattern))
+    @contextmanager
+    def open(self, address: str) -> Iterator[IO[bytes]]:
+        """A file to read bytes from.
 
-    def open(self, name: str) -> IO[bytes]:
-        """A file to read bytes from."""
-        return FileSystems.open(self.path(name), **_AS_IT_IS)
+        Raises:
+            DataError: The file cannot be read, at its opening or later.
+        """
+        with self._named(address), self._tf.io.gfile.GFile(address, "rb") as file:
+            yield file
 
-    def read(self, name: str) -> str | None:
-        """The text of a file; None if there is none."""
-        if not FileSystems.exists(self.path(name)):
-            return None
-        with self.open(name) as file:
-            return file.read().decode("utf-8")
-
-    def write(self, name: str, text: str) -> None:
-        """Writes a text file."""
-        self._put(name, lambda target: target.write(text.encode("utf-8")))
-
-    def take(self, file: Path, name: str) -> None:
-        """Moves a whole file of this machine here."""
-        with file.open("rb") as source:
-            self._put(name, lambda target: shutil.copyfileobj(source, target, 1 << 20))
-        file.unlink()
-
-    def remove(self, names: Iterable[str]) -> None:
-        """Deletes files."""
-        if paths := [self.path(name) for name in names]:
-            FileSystems.delete(paths)
-
-    def delete(self) -> None:
-        """Deletes the folder with what is in it, if it is there."""
-        if not self._has_folders():
-            self.remove(self.names("*"))
-        elif FileSystems.exists(self.root):
-            FileSystems.delete([self.root])
-
-    def _has_folders(self) -> bool:
-        return FileSystems.get_filesystem(self.root).has_dirs()
-
-    def _put(self, name: str, fill: Callable[[IO[bytes]], object]) -> None:
-        # A store shows a file whose writer failed, because closing ends it: hence the other name.
-        path, partial = self.path(name), self.path(self.partial(name))
-        try:
-            with FileSystems.create(partial, **_AS_IT_IS) as target:
-                fill(target)
+    def _stat(self, address: str) -> Any:
+        with self._named(address):
             try:
-                FileSystems.rename([partial], [path])
-            except BeamIOError:
-                if not FileSystems.exists(path):
-                    raise
-                FileSystems.delete([path])  # HDFS does not rename onto a file that is there
-                FileSystems.rename([partial], [path])
-        except BaseException:
-            if FileSystems.exists(partial):
-                FileSystems.delete([partial])
-            raise
+                return self._tf.io.gfile.stat(address)
+            except self._tf.errors.NotFoundError:
+                self._check_bucket()
+        return None
 
+    def _check_bucket(self) -> None:
+        """Says why nothing is found: to whatever goes wrong, tensorflow-io answers "does not exist", except where it is
+        asked for a bucket.
+        """
+        if self._scheme not in _SETTINGS:
+            return
+        with self._named(self._root):
+            try:
+                self._tf.io.gfile.stat(f"{self._scheme}://{self._bucket}/")
+            except self._tf.errors.NotFoundError as error:
+                raise DataError(
+                    f"{self._root}: there is no bucket {self._bucket!r}{self._endpoint()}. Correct the address; "
+                    f"{_SETTINGS[self._scheme]}."
+                ) from error
 
-@contextmanager
-def fetch(source: Source, work: Path, base: Path) -> Iterator[Source]:
-    """A video with its file on this machine for a while; errors name it as it was given.
-
-    Args:
-        source: The video.
-        work: Folder for a file that lies in a store.
-        base: Folder that a path is relative to.
-
-    Raises:
-        DataError: The store has no such file.
-        OSError: The store cannot be reached.
-    """
-    with tempfile.TemporaryDirectory(dir=work) as folder:
-        if isinstance(source.path, str):
-            path = Path(folder) / posixpath.basename(source.path)
-            if not FileSystems.exists(source.path):
-                raise DataError(f"{source.path}: no such file. Upload the video, or leave it out.")
-            with FileSystems.open(source.path, **_AS_IT_IS) as stored, path.open("wb") as file:
-                shutil.copyfileobj(stored, file, 1 << 20)
-        else:
-            path = base / source.path
+    @contextmanager
+    def _named(self, address: str) -> Iterator[None]:
+        errors = self._tf.errors
         try:
-            yield replace(source, path=path)
-        except DataError as error:
-            raise type(error)(str(error).replace(str(path), str(source.path))) from error
+            yield
+        except errors.OpError as error:
+            denied = isinstance(error, (errors.PermissionDeniedError, errors.UnauthenticatedError))
+            what = "access is denied" if denied else "cannot be read"
+            settings = _SETTINGS.get(self._scheme, "it must be an address that TensorFlow reads")
+            said = " ".join(error.message.split())
+            raise DataError(
+                f"{address}: {what}{self._endpoint()} ({type(error).__name__}: {said}). "
+                f"Check the network and the settings: {settings}."
+            ) from error
+
+    def _endpoint(self) -> str:
+        endpoint = os.environ.get("S3_ENDPOINT") if self._scheme == "s3" else None
+        return f" at S3_ENDPOINT={endpoint}" if endpoint else ""
 
 
-def stored_bytes(addresses: Sequence[str]) -> Mapping[str, int | None]:
-    """Sizes of files, None for one that is missing, by a listing of each folder that they lie in."""
-    folders = sorted({posixpath.dirname(address) for address in addresses})
-    # A pattern cannot quote a wildcard; '?' fits it too, and what else fits is not asked for.
-    patterns = [re.sub(r"[*?[]", "?", folder) + "/*" for folder in folders]
-    listed = (file for found in FileSystems.match(patterns) for file in found.metadata_list)
-    sizes: dict[str, int] = {file.path: file.size_in_bytes for file in listed}
-    return {address: sizes.get(address) for address in addresses}
+def _tensorflow_with(scheme: str, root: str) -> Any:
+    """TensorFlow, with the file system of these addresses in it."""
+    import tensorflow as tf
+
+    why = f"no file system for {scheme}://"
+    if scheme == "s3":  # even where the caller has it already: what it lacks is set right
+        why = _load_tensorflow_io() or why
+    if scheme in tf.io.gfile.get_registered_schemes():
+        return tf
+    here = f"TensorFlow {tf.__version__} on Python {sys.version_info.major}.{sys.version_info.minor}"
+    if scheme == "s3":
+        raise DataError(
+            f"{root}: {here} cannot read s3:// ({why}). It takes tensorflow-io, whose last release, 0.37.1, loads on "
+            "TensorFlow 2.17 alone. In an environment of Python 3.10, 3.11 or 3.12, pip install 'kerasfast[io]' brings "
+            f"both; or copy the records to this machine: aws s3 sync {root} FOLDER."
+        )
+    raise DataError(f"{root}: {here} cannot read {scheme}:// ({why}). Give a folder, or an address s3:// or gs://.")
+
+
+def _load_tensorflow_io() -> str:
+    """Loads what reads s3://; returns why it could not, if there was an error.
+
+    On another TensorFlow than it was built for (undefined symbols), it warns and goes on without its file systems.
+    """
+    for name, value in _PATIENCE.items():
+        os.environ.setdefault(name, value)
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            importlib.import_module("tensorflow_io")
+    except (ImportError, NotImplementedError) as error:
+        return str(error)
+    _skip_native_destructors()
+    return " ".join(str(caught[0].message).split()) if caught else ""
+
+
+@functools.cache
+def _skip_native_destructors() -> None:
+    """Lets the process end well after s3:// was read.
+
+    tensorflow-io 0.37.1 aborts in the destructors of its global variables (https://github.com/tensorflow/io/issues/2039,
+    mended but never released), so that a training that has ended well has the exit code 134. What C calls at the end,
+    after Python's own end, begins with the last that was registered: from here on that is to write out what is
+    buffered, then to leave with the exit code as it is.
+    """
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "on_exit"):  # glibc; elsewhere the abort stays
+        libc.on_exit(ctypes.cast(libc._exit, ctypes.c_void_p), None)
+        libc.__cxa_atexit(ctypes.cast(libc.fflush, ctypes.c_void_p), None, None)
