@@ -15,8 +15,9 @@ from cli_case import refuses, run
 from kerasfast.data.checks.records import diagnose_records
 from kerasfast.data.errors import DataError
 from kerasfast.data.folder_records import from_folder
-from kerasfast.data.pipeline import training
-from kerasfast.data.pipeline.training import training_clips, video_labels
+from kerasfast.data.pipeline import testing
+from kerasfast.data.pipeline.testing import video_labels
+from kerasfast.data.pipeline.training import training_clips
 from kerasfast.data.records import store
 from kerasfast.data.records.build import build_records
 from kerasfast.data.records.folder import RecordFolder, is_address
@@ -29,7 +30,7 @@ READERS = {
     "diagnose_records": lambda records, clip: diagnose_records(records),
     "splits_in": lambda records, clip: splits_in(records),
     "training_clips": lambda records, clip: training_clips(records, clip, 2, crop_size=32, short_side=(32, 40)),
-    "testing_views": lambda records, clip: training.testing_views(records, clip),
+    "testing_views": lambda records, clip: testing.testing_views(records, clip),
     "video_labels": lambda records, clip: video_labels(records),
 }
 needs_no_s3 = pytest.mark.skipif(find_spec("tensorflow_io") is not None, reason="TensorFlow reads s3:// here")

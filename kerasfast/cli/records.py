@@ -120,7 +120,7 @@ def build(
             found,
             found.videos,
             found.labels,
-            folder,
+            out_folder,
             clip=dataclasses.replace(row.clip, fps=fps),
             split=split,
             layout=layout,  # type: ignore[arg-type]

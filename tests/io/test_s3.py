@@ -229,7 +229,7 @@ def test_damage_is_named(damaged, tiny_clip, change, message):
 
 
 def test_training_names_the_shard(damaged, tiny_clip):
-    from kerasfast.data.pipeline.training import named_damage
+    from kerasfast.data.pipeline.reading import named_damage
 
     address, shard = damaged(flip_byte)
     clips = kf.data.training_clips(address, tiny_clip, **CLIPS)
