@@ -18,7 +18,11 @@ from kerasfast.data.errors import DataError
 from kerasfast.data.records.folder import RecordFolder
 from kerasfast.data.records.read import check_records, read_manifest
 
-pytestmark = pytest.mark.io
+pytestmark = [
+    pytest.mark.io,
+    # TensorFlow 2.17 holds protobuf below 5, which does what Python 3.12 deprecates.
+    pytest.mark.filterwarnings("ignore:Type google.*tp_new:DeprecationWarning"),
+]
 
 BUCKET = "kerasfast-records"
 RECORDS = f"s3://{BUCKET}/charades/tiny"
