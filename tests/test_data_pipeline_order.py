@@ -1,6 +1,9 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from kerasfast.data.errors import DataError
 from kerasfast.data.pipeline.order import EpochOrder, RecordTable, class_balance, share_of_worker
 from kerasfast.data.records.read import read_manifest
 from kerasfast.data.records.schema import parse_record
@@ -24,6 +27,13 @@ def test_the_table_says_where_each_record_is(records_folder, split):
             assert (int(record.video_index), int(record.place)) == (video["index"], place)
             places.add((shard.name, int(offset)))
     assert len(places) == manifest.counts["records"]
+
+
+def test_a_record_that_the_manifest_does_not_list(records_folder):
+    manifest = read_manifest(records_folder, "train")
+    without = replace(manifest.shards[0], videos=manifest.shards[0].videos[1:], offsets=manifest.shards[0].offsets[1:])
+    with pytest.raises(DataError, match=r"must list every record\. Received: none of video '\w\w' in place 0"):
+        RecordTable.of(replace(manifest, shards=(without, *manifest.shards[1:])))
 
 
 def test_an_epoch_is_a_permutation_of_its_own():

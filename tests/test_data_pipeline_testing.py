@@ -138,6 +138,7 @@ def test_uniform_views_are_of_the_whole_video(whole_videos, tiny_clip):
         ({"crops": 2}, ValueError, r"crops must be 1 or 3. Received: crops=2"),
         ({"crop_size": 300}, ValueError, "crop_size=300, short_side=256"),
         ({"strategy": "sparse"}, ValueError, "strategy must be 'dense' or 'uniform'. Received: strategy='sparse'"),
+        ({"clips": 0}, ValueError, "clips=0"),
         ({"clips": 11}, DataError, "holds 10 clips a video; 11 were asked for"),
         ({"split": "train"}, DataError, "holds training segments, not test clips"),
         ({"strategy": "uniform"}, DataError, "holds test clips; strategy='uniform' takes frames of whole videos"),

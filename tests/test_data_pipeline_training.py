@@ -15,7 +15,7 @@ from kerasfast.data.pipeline import reading, testing
 from kerasfast.data.pipeline.color import ColorJitter
 from kerasfast.data.pipeline.order import EpochOrder, class_balance
 from kerasfast.data.pipeline.rand_augment import RandAugment
-from kerasfast.data.pipeline.training import training_clips
+from kerasfast.data.pipeline.training import VALIDATION, training_clips
 from kerasfast.data.records.build import build_records
 from kerasfast.data.records.layout import labelled_frames
 from kerasfast.data.records.read import read_manifest
@@ -270,6 +270,7 @@ def test_a_clip_that_the_records_do_not_hold(records_folder, clip):
         ({"crop_size": 64}, r"crop_size=64, short_side=\(44, 60\)"),
         ({"first_epoch": -1}, "first_epoch=-1"),
         ({"first_step": 5}, r"first_step in 0 \.\. 4"),
+        ({"seed": -1}, "seed=-1"),
         ({"mixup": -0.1}, r"mixup=-0\.1"),
         ({"crop": "centre"}, r"crop must be one of 'random', 'center'\. Received: crop='centre'"),
         ({"strategy": "sparse"}, r"strategy must be one of 'dense', 'uniform'\. Received: strategy='sparse'"),
@@ -491,8 +492,7 @@ def test_the_center_crop_is_in_the_center(records_folder, tiny_clip):
     assert red == [False, True]
 
 
-def test_a_color_and_an_operation_are_one_for_all_frames_of_a_clip(records_folder, tiny_clip):
-    """A clip whose frames are alike stays one: f6 is not, so still frames are made of its own."""
+def test_colors_and_operations_change_frames_alone(records_folder, tiny_clip):
     options = {"flip": False, "short_side": (44, 44), "crop": "center", "seed": 5}
     plain = one_pass(clips_of(records_folder, tiny_clip, **options))
     for changed in ({"color": ColorJitter()}, {"rand_augment": RandAugment()}):
@@ -523,3 +523,10 @@ def test_rare_classes_come_as_often_as_common_ones(records_folder, tiny_clip):
         drawn = [manifest.labels.targets(manifest.videos[video]["actions"])["object"] for video in order(epoch)[0]]
         assert (targets["object"] <= np.stack(drawn)).all()
         assert (targets["object"].any(axis=1) == np.stack(drawn).any(axis=1)).sum() >= 3
+
+
+def test_a_validation_is_the_same_every_time(records_folder, tiny_clip):
+    dataset = clips_of(records_folder, tiny_clip, **VALIDATION)
+    first = as_arrays(dataset)
+    assert_same(as_arrays(dataset), first)
+    assert not np.array_equal(first[0][0], as_arrays(clips_of(records_folder, tiny_clip))[0][0])

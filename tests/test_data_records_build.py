@@ -23,6 +23,7 @@ from kerasfast.data.records import parts, plan
 from kerasfast.data.records.build import build_records
 from kerasfast.data.records.layout import StoredClip
 from kerasfast.data.records.read import check_records, read_manifest
+from kerasfast.data.records.state import BuiltDifferentlyError
 
 
 @pytest.fixture(scope="module")
@@ -372,6 +373,15 @@ def test_a_damaged_manifest(copy):
     path.write_text(json.dumps(json.loads(text) | {"format": "kerasfast-records-9"}))
     with pytest.raises(DataError, match="has the format 'kerasfast-records-9', this version reads"):
         read_manifest(copy, "train")
+
+
+def test_a_build_over_another_format_says_what_to_delete(copy, tiny, tiny_clip):
+    path = copy / "manifest-train.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": "kerasfast-records-2"}))
+    with pytest.raises(
+        BuiltDifferentlyError, match=r"manifest-train.json: has the format.*delete it and the files train-\*"
+    ):
+        build(tiny, copy, tiny_clip, quality=95)
 
 
 def test_a_shard_that_is_not_as_it_was(copy):

@@ -30,7 +30,7 @@ def build(charades_folder, tiny_clip):
 
 
 def contents(folder):
-    """Files of the train split; the manifest without what it says of itself."""
+    """Files of the train split and its manifest."""
     files = {path.name: path.read_bytes() for path in folder.glob("train-*")}
     return files, json.loads((folder / "manifest-train.json").read_text())
 

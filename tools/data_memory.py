@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 
 from kerasfast.data.annotations import Segment, VideoRow
@@ -29,14 +30,33 @@ def memory(work: Path, minutes: int) -> dict[str, Any]:
     path = work / f"long{minutes}.mp4"
     if not path.exists():
         still = np.random.default_rng(0).integers(0, 256, (1080, 1920, 3), np.uint8) // 4 + 96
-        frames = (np.roll(still, 8 * index, axis=1) for index in range(30 * 60 * minutes))
-        write_video(path, frames, 30, crf=35, preset="ultrafast")
+        short = work / "short.mp4"
+        write_video(short, (np.roll(still, 8 * index, axis=1) for index in range(30 * 20)), 30, crf=35)
+        _repeat(short, path, minutes * 3)
     peaks = {}
     for layout in ("train", "test"):
         out = work / f"records-long-{layout}"
         shutil.rmtree(out, ignore_errors=True)
         peaks[f"peak_mib_{layout}"] = round(float(_child(layout, path, out)), 1)
     return {"minutes": minutes, "size": "1920x1080", **peaks}
+
+
+def _repeat(source: Path, path: Path, times: int) -> None:
+    """A video that shows another several times, made of its packets."""
+    partial = path.with_suffix(".partial.mp4")
+    with av.open(str(source)) as read, av.open(str(partial), "w") as written:
+        stream = read.streams.video[0]
+        copied = written.add_stream_from_template(stream)
+        for number in range(times):
+            read.seek(0)
+            for packet in read.demux(stream):
+                if packet.dts is None:  # the end
+                    continue
+                packet.pts += number * stream.duration
+                packet.dts += number * stream.duration
+                packet.stream = copied
+                written.mux(packet)
+    partial.replace(path)
 
 
 def _child(*arguments: object) -> str:

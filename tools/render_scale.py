@@ -13,12 +13,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from kerasfast.data.clips import ClipSpec
+from kerasfast.data.records.layout import segments_needed
+
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "scale.md"
 
 # Charades (Sigurdsson et al. 2016, arXiv:1604.01753): videos, and their mean length in seconds.
 VIDEOS, MEAN_SECONDS, FPS = 9_848, 30.1, 24.0
-SPAN_FRAMES = 63  # of a clip of 32 frames at stride 2
+CLIP = ClipSpec(frames=32, stride=2, fps=FPS)
 PART_VIDEOS = 64  # videos of a shard, the default of build_records
 # Multiply-adds of a training clip of slowfast_r50_8x8 at 224 pixels in 10^9; forward and backward are three times that,
 # and each is two floating-point operations.
@@ -73,7 +76,7 @@ def plan(result: Mapping[str, Any]) -> str:
     # round every video is stored once, in segments as long as it is.
     stored = frames / 2
     gigabytes = stored * result["build"]["bytes_per_frame"] / 1e9
-    rounds = max(round(MEAN_SECONDS * FPS / SPAN_FRAMES) - 1, 1)
+    rounds = segments_needed(round(MEAN_SECONDS * FPS), CLIP, 2.0)  # of a video of mean length, as in a build
     shards = math.ceil(VIDEOS / PART_VIDEOS)
     rows = [
         ("videos", f"{VIDEOS:,} of {MEAN_SECONDS:g} s, {seconds / 3600:,.0f} hours"),

@@ -87,6 +87,9 @@ def build(
     fps: Annotated[float, typer.Option(help="Frame rate at which the clip's stride counts.")] = 24.0,
     short_side: Annotated[int | None, typer.Option(help="Stored short side in pixels; by default the model's.")] = None,
     quality: Annotated[int, typer.Option(min=1, max=100, help="JPEG quality.")] = 90,
+    stride: Annotated[
+        int | None, typer.Option(min=1, help="Distance of stored frames, a divisor of the clip's stride, its default.")
+    ] = None,
     segment_spans: Annotated[float, typer.Option(help="Longest stored segment, in spans of the clip.")] = 2.0,
     rounds: Annotated[
         int | None, typer.Option(min=1, help="Copies to train from, an epoch each; by default as the mean length asks.")
@@ -126,6 +129,7 @@ def build(
             layout=layout,  # type: ignore[arg-type]
             short_side=short_side or row.short_side[1],
             quality=quality,
+            stride=stride,
             segment_spans=segment_spans,
             rounds=rounds,
             clips=clips,

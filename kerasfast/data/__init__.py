@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from kerasfast.data.memory import keep_freed_memory as keep_freed_memory
     from kerasfast.data.pipeline.color import ColorJitter as ColorJitter
     from kerasfast.data.pipeline.rand_augment import RandAugment as RandAugment
+    from kerasfast.data.pipeline.reading import named_damage as named_damage
     from kerasfast.data.pipeline.testing import testing_views as testing_views
     from kerasfast.data.pipeline.testing import video_labels as video_labels
     from kerasfast.data.pipeline.training import training_clips as training_clips
@@ -41,6 +42,7 @@ _MODULES = {
     "find_videos": "annotations",
     "from_folder": "folder_records",
     "keep_freed_memory": "memory",
+    "named_damage": "pipeline.reading",
     "read_charades_classes": "labels",
     "read_charades_csv": "annotations",
     "read_folder": "folder",

@@ -68,7 +68,7 @@ class FolderRecords:
         return training_clips(self.records, self.clip, batch_size, **options)
 
     def validation(self, batch_size: int = 8, **options: Any) -> Any:
-        """The `tf.data.Dataset` of a clip of each validation video, neither flipped nor enlarged.
+        """The `tf.data.Dataset` of a clip of each validation video, the same every time, neither flipped nor enlarged.
 
         Args:
             batch_size: Clips a batch.
@@ -77,20 +77,15 @@ class FolderRecords:
         Raises:
             ValueError: There is no validation split.
         """
-        from kerasfast.data.pipeline.training import training_clips
+        from kerasfast.data.pipeline.training import VALIDATION, training_clips
 
         if "val" not in self.manifests:
             raise ValueError(
                 f"{self.records} has no validation videos: none were divided off. Add videos, a folder val beside "
                 "train, or give from_folder a larger `validation`."
             )
-        fixed = {
-            "short_side": (self.crop_size, self.crop_size),
-            "crop": "center",
-            "flip": False,
-            "drop_remainder": False,
-        }
-        options = {"crop_size": self.crop_size, "split": "val", "seed": self.seed} | fixed | options
+        fixed = {"crop_size": self.crop_size, "short_side": (self.crop_size, self.crop_size), "seed": self.seed}
+        options = {"split": "val"} | fixed | VALIDATION | options
         return training_clips(self.records, self.clip, batch_size, **options)
 
     def __str__(self) -> str:

@@ -93,7 +93,7 @@ def read_list(
         ValueError: An unknown activation, or one that differs from that of `labels`, or labels of other heads.
     """
     path, heads = Path(path), dict(heads or _HEADS)
-    root = root.rstrip("/") if isinstance(root, str) else root
+    root = root.rstrip("/") or root if isinstance(root, str) else root
     if activation is not None and activation not in ACTIVATIONS:
         raise ValueError(f"activation must be one of {ACTIVATIONS}. Received: {activation!r}.")
     lines = _read_lines(path, heads, activation if labels is None else "sigmoid")

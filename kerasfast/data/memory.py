@@ -6,18 +6,20 @@ import ctypes
 import os
 
 # Of <malloc.h>.
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
 _KEPT_BYTES = 1 << 30
-_VARIABLES = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_")
+# Of an arena of a thread: as large as glibc makes them, or it would unmap and map whole ones.
+_ARENA_BYTES = 64 << 20
+_VARIABLES = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_TOP_PAD_", "MALLOC_MMAP_THRESHOLD_")
 
 
 def keep_freed_memory() -> bool:
     """Lets glibc keep the memory that this process frees for its next allocations, instead of handing it back at once.
 
     A clip of 32 frames goes through some 30 MB of buffers on its way into a batch. Handed back and asked for again,
-    each page of them is cleared anew: on two virtual cores that took 13 of the 44 ms of a core that a clip costs
-    (tools/bench_data.py measures both). The process keeps what it needed at its peak, up to 1 GiB more than it uses.
-    The command line calls this for itself; in a program of your own call it before the first batch.
+    each page of them is cleared anew, which takes up to a quarter of a clip's time (`tools/bench_data.py` measures
+    both). The process keeps what it needed at its peak. The command line calls this for itself; in a program of your
+    own call it before the first batch.
 
     Returns:
         Whether it could: False where the C library is not glibc, or where the environment says otherwise.
@@ -30,4 +32,8 @@ def keep_freed_memory() -> bool:
         mallopt = library.mallopt
     except (AttributeError, OSError, TypeError):  # another C library, or none to be had by this call (Windows)
         return False
-    return all([mallopt(_TRIM_THRESHOLD, _KEPT_BYTES), mallopt(_MMAP_THRESHOLD, _KEPT_BYTES)])
+    # Half an arena is the most that glibc before 2.35 takes. The others end its own search for a threshold, so they are
+    # left alone where this one cannot be set.
+    if not (mallopt(_MMAP_THRESHOLD, _KEPT_BYTES) or mallopt(_MMAP_THRESHOLD, _ARENA_BYTES // 2)):
+        return False
+    return all([mallopt(_TRIM_THRESHOLD, _KEPT_BYTES), mallopt(_TOP_PAD, _ARENA_BYTES)])

@@ -151,7 +151,7 @@ def datasets(recipe: Recipe, records: str | Path, model: VideoClassifier) -> tup
         ValueError: There are fewer videos than a batch takes, or a crop larger than the short side.
         DataError: Records that are missing, damaged, or of other clips.
     """
-    from kerasfast.data.pipeline.training import training_clips
+    from kerasfast.data.pipeline.training import VALIDATION, training_clips
 
     data, training = recipe.data, recipe.training
     crop = data.crop_size or model.variant.crop_size
@@ -171,8 +171,7 @@ def datasets(recipe: Recipe, records: str | Path, model: VideoClassifier) -> tup
         train_clips = train_clips.take(training.steps_per_epoch)
     if data.validation_split is None:
         return train_clips, None
-    fixed = {"short_side": (crop, crop), "crop": "center", "flip": False, "drop_remainder": False}
-    validation = clips(data.validation_split, **fixed)
+    validation = clips(data.validation_split, short_side=(crop, crop), **VALIDATION)
     return train_clips, validation
 
 

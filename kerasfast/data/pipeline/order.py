@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kerasfast.data.errors import DataError
 from kerasfast.data.labels import LabelSpace
 from kerasfast.data.records.manifest import Manifest
 
@@ -35,11 +36,15 @@ class RecordTable:
 
     @classmethod
     def of(cls, manifest: Manifest) -> RecordTable:
-        """The table of a manifest."""
+        """The table of a manifest.
+
+        Raises:
+            DataError: A record is missing from it.
+        """
         columns = {video["index"]: column for column, video in enumerate(manifest.videos)}
         options = manifest.options
         shape = (options.clips if options.layout == "test" else options.rounds, len(columns))
-        shards, offsets = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+        shards, offsets = np.full(shape, -1, np.int64), np.zeros(shape, np.int64)
         seen = np.zeros(shape[1], np.int64)  # the clips of a video stand in their order
         for number, shard in enumerate(manifest.shards):
             for video, offset in zip(shard.videos, shard.offsets, strict=True):
@@ -47,6 +52,12 @@ class RecordTable:
                 place = seen[column] if options.layout == "test" else shard.round
                 shards[place, column], offsets[place, column] = number, offset
                 seen[column] += 1
+        if (missing := np.argwhere(shards < 0)).size:
+            place, column = missing[0]
+            raise DataError(
+                f"The manifest of split {manifest.split!r} must list every record. Received: none of video "
+                f"{manifest.videos[column]['id']!r} in place {place}. Build the records again."
+            )
         return cls(shards, offsets)
 
 

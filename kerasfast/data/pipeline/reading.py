@@ -80,7 +80,7 @@ def check_whole_videos(manifest: Manifest, records: str | Path) -> None:
         what = "test clips" if options.layout == "test" else f"segments in {options.rounds} rounds"
         raise DataError(
             f"{_manifest_path(manifest, records)}: holds {what}; strategy='uniform' takes frames of whole videos. "
-            "Build the split with layout='train' and rounds=1."
+            "Build the split with layout='train', rounds=1 and, for every frame, stride=1."
         )
 
 

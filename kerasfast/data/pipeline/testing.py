@@ -43,8 +43,9 @@ def testing_views(
         crop_size: Side of the square crop in pixels.
         short_side: Shorter side to scale the frames to before the crop.
         strategy: "dense" shows test clips, from a split in the test layout; "uniform" frames of the whole video, one of
-            each of `clip.frames` equal parts, from a split built with `layout="train", rounds=1`. The only clip of
-            "uniform" takes the middle frames, several take frames at equal distances.
+            each of `clip.frames` equal parts, from a split built with `layout="train", rounds=1, stride=1` (at a longer
+            stride they are the nearest that were stored). The only clip of "uniform" takes the middle frames, several
+            take frames at equal distances.
         split: Name of the split.
         batch_size: Views a batch; the last batch may be smaller.
 
@@ -60,10 +61,10 @@ def testing_views(
     check_clip(manifest, clip, records)
     if crops not in (1, transforms.CROPS):
         raise ValueError(f"crops must be 1 or {transforms.CROPS}. Received: crops={crops!r}.")
-    if not 1 <= crop_size <= short_side or batch_size < 1:
+    if not 1 <= crop_size <= short_side or batch_size < 1 or clips < 1:
         raise ValueError(
-            "The shorter side must be at least the crop, and batch_size at least 1. "
-            f"Received: crop_size={crop_size!r}, short_side={short_side!r}, batch_size={batch_size!r}."
+            "The shorter side must be at least the crop, and clips and batch_size at least 1. Received: "
+            f"crop_size={crop_size!r}, short_side={short_side!r}, clips={clips!r}, batch_size={batch_size!r}."
         )
     if strategy == "uniform":
         check_whole_videos(manifest, records)
@@ -132,7 +133,7 @@ def _chosen_clips(manifest: Manifest, clips: int, records: str | Path) -> np.nda
     path = RecordFolder(records).path(manifest_name(manifest.split))
     if manifest.options.layout != "test":
         raise DataError(f"{path}: holds training segments, not test clips. Build the split with layout='test'.")
-    if not 1 <= clips <= stored:
+    if clips > stored:
         raise DataError(f"{path}: holds {stored} clips a video; {clips} were asked for. Build it with more clips.")
     if clips == 1:
         return np.array([stored // 2])

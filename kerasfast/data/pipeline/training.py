@@ -35,7 +35,9 @@ Crop = Literal["random", "center"]
 # Numbers of the random draws of a clip; each clip draws all of them, so adding one changes no other.
 _WINDOW, _SIZE, _TOP, _LEFT, _FLIP, _DRAWS = range(6)
 # What the key of a clip, or of a batch, is folded with for the draws that are made elsewhere.
-_SPREAD_KEY, _COLOR_KEY, _RAND_AUGMENT_KEY, _MIXUP_KEY = range(4)
+_SPREAD_KEY, _COLOR_KEY, _RAND_AUGMENT_KEY, _MIXUP_KEY, _CLIP_KEY = range(5)  # the last for the first of several clips
+# Options of a validation: the same clips every time, from the middle of the frame.
+VALIDATION = {"crop": "center", "flip": False, "same_clips": True, "drop_remainder": False}
 
 
 def training_clips(
@@ -58,6 +60,7 @@ def training_clips(
     first_epoch: int = 0,
     first_step: int = 0,
     worker: tuple[int, int] | None = None,
+    same_clips: bool = False,
     drop_remainder: bool = True,
 ) -> tf.data.Dataset:
     """A random clip of every video, shuffled and augmented; one pass is one epoch.
@@ -66,7 +69,8 @@ def training_clips(
     function of `seed`, the epoch and the step alone: `first_epoch=7, first_step=120` goes on with the very batch that
     would have come, and reads nothing of what it leaves out. With `first_step` the dataset is the rest of that one
     epoch, on every pass: `fit(epochs=8, initial_epoch=7)` it, then go on with `first_epoch=8`. (Under a
-    `tf.distribute` strategy Keras looks at one batch before the first epoch, which takes up the number of an epoch.)
+    `tf.distribute` strategy, and with JAX as its backend, Keras looks at one batch before the first epoch, which takes
+    up the number of an epoch.)
 
     A clip has one crop, scale, flip, color and so on for all its frames. They come in this order: crop and scale, flip,
     `rand_augment`, `color`, and `mixup` over the batch.
@@ -95,9 +99,11 @@ def training_clips(
         split: Name of the split. Of a split in the test layout one of the stored test clips is drawn.
         first_epoch: Number of the epoch of the first pass.
         first_step: Batches of that epoch to leave out; the dataset then ends with the epoch.
-        worker: Number of this process, from 0, and number of processes, where each makes its own share of every batch,
-            as in `strategy.distribute_datasets_from_function`; what the clips are does not depend on it,
-            except for `mixup`, which mixes within a share.
+        worker: Number of this process, from 0, and number of processes, where each makes its own share of every batch:
+            give it to `strategy.distribute_datasets_from_function`, and where a process has several replicas, which
+            take a batch each there, `.rebatch(batch_size // replicas of all)`. What the clips are does not depend on
+            it, except for `mixup`, which mixes within a share.
+        same_clips: Every pass is epoch `first_epoch` again, for a validation.
         drop_remainder: Leave out the last batch of an epoch if it is not full.
 
     Returns:
@@ -120,10 +126,10 @@ def training_clips(
         if not drop_remainder:
             raise ValueError("Workers share whole batches. Received: worker and drop_remainder=False. Leave one out.")
     batches = draws // batch_size if drop_remainder else -(-draws // batch_size)
-    if not (first_epoch >= 0 and 0 <= first_step < max(batches, 1) and mixup >= 0):
+    if not (seed >= 0 and first_epoch >= 0 and 0 <= first_step < batches and mixup >= 0):
         raise ValueError(
-            f"first_epoch and mixup must be at least 0 and first_step in 0 .. {batches - 1}. "
-            f"Received: first_epoch={first_epoch!r}, first_step={first_step!r}, mixup={mixup!r}."
+            f"seed, first_epoch and mixup must be at least 0 and first_step in 0 .. {batches - 1}. Received: "
+            f"seed={seed!r}, first_epoch={first_epoch!r}, first_step={first_step!r}, mixup={mixup!r}."
         )
     videos_per_batch, shared_by = batch_size // clips_per_video, worker[1] if worker else 1
     taken = np.arange(len(manifest.videos))
@@ -136,7 +142,7 @@ def training_clips(
 
     def epochs() -> Iterator[np.ndarray]:
         # A Python generator, because it is asked anew by each pass and so can count them.
-        yield rows_of(first_epoch if first_step else next(numbers))
+        yield rows_of(first_epoch if first_step or same_clips else next(numbers))
 
     read = RecordReader(manifest, records)
     cut = _Cut(manifest, clip, crop_size, short_side, crop, flip, strategy, color, rand_augment)
@@ -147,7 +153,7 @@ def training_clips(
         if clips_per_video == 1:
             return *cut(record, key, 0.0, 1.0), key
         parts = [
-            cut(record, fold(key, number), number / clips_per_video, 1 / clips_per_video)
+            cut(record, fold(key, _CLIP_KEY + number), number / clips_per_video, 1 / clips_per_video)
             for number in range(clips_per_video)
         ]
         return *tf.nest.map_structure(lambda *values: tf.stack(values), *parts), key
@@ -164,7 +170,7 @@ def training_clips(
         .flat_map(tf.data.Dataset.from_tensor_slices)
         .map(clips_of, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         .batch(videos_per_batch // shared_by, drop_remainder=drop_remainder)
-        .map(batch_of)
+        .map(batch_of, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     )
     return finish(dataset, batches - first_step, worker)
 

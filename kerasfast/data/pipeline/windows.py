@@ -58,7 +58,7 @@ def spread_frames(record: Record, frames: int, options: Options, uniforms: tf.Te
 def middle_frames(record: Record, frames: int, view: tf.Tensor, views: int) -> tf.Tensor:
     """The same parts, and of each the frame at (view + 1/2) / views of its length, rounded down.
 
-    With one view these are the middle frames that `kerasfast.data.clips.whole_video_indices` gives.
+    With one view, and every frame stored, these are those of `kerasfast.data.clips.whole_video_indices`.
 
     Returns:
         string `(frames,)`.

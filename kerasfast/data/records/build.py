@@ -18,8 +18,8 @@ from kerasfast.data.records.executor import Executor, Job, ProcessExecutor, Thre
 from kerasfast.data.records.manifest import Manifest
 from kerasfast.data.records.output import OutputFolder
 from kerasfast.data.records.plan import plan_build
-from kerasfast.data.records.read import check_shape, manifest_name, parse_manifest
-from kerasfast.data.records.state import BuildState
+from kerasfast.data.records.read import OtherFormatError, check_shape, manifest_name, parse_manifest
+from kerasfast.data.records.state import BuildState, BuiltDifferentlyError
 
 
 def build_records(
@@ -92,8 +92,11 @@ def build_records(
         OSError: The folder cannot be written: read-only, or the disk is full. No half-written shard is left, and the
             same call goes on from the whole ones.
     """
-    if processes < 1:
-        raise ValueError(f"processes must be at least 1. Received: processes={processes!r}.")
+    if processes < 1 or (executor is not None and processes > 1):
+        raise ValueError(
+            f"processes must be at least 1, and are not for another executor. Received: processes={processes!r}, "
+            f"executor={executor!r}."
+        )
     executor = executor or (ProcessExecutor(processes) if processes > 1 else ThreadExecutor(workers))
     folder = executor.folder(out)
     there = _manifest_there(folder, split)
@@ -147,7 +150,10 @@ def _manifest_there(folder: OutputFolder, split: str) -> Manifest | None:
     """The manifest of an earlier build, if it has ended, checked as by `read_manifest`."""
     if folder.size(manifest_name(split)) is None:
         return None
-    manifest = parse_manifest(folder, split)
+    try:
+        manifest = parse_manifest(folder, split)
+    except OtherFormatError as error:
+        raise BuiltDifferentlyError(f"{error} First delete it and the files {split}-* beside it.") from error
     # In a store the sizes of all come with one listing, and each look at a shard costs a round trip.
     sizes = folder.sizes(f"{split}-*.tfrecord") if folder.is_remote else {}
     for shard in manifest.shards:
@@ -162,6 +168,8 @@ def _named_write_errors(out: OutputFolder) -> Iterator[None]:
     try:
         yield
     except (OSError, tf.errors.OpError) as error:
+        if isinstance(error, OSError) and error.errno is None:  # of an executor, about something else than a disk
+            raise OSError(f"{out}: {error}. The same build goes on from the shards that are whole.") from error
         raise OSError(
             f"{out}: the records cannot be written ({error}). Free space or give another folder; the same build goes "
             "on from the shards that are whole."

@@ -117,10 +117,12 @@ class ProcessExecutor(ThreadExecutor):
     """
 
     def build(self, job: Job, done: Callable[[int], None]) -> None:
-        """Builds parts side by side; after an error those that were begun are finished."""
+        """Builds parts side by side; the first error ends all."""
         parts, options = job.plan.parts, job.plan.options
+        context = multiprocessing.get_context("spawn")
+        stop = context.Event()
         with ProcessPoolExecutor(
-            self._workers, mp_context=multiprocessing.get_context("spawn"), initializer=_begin_process
+            self._workers, mp_context=context, initializer=_begin_process, initargs=(stop,)
         ) as pool:
             common = job.folder, job.split, options, len(parts), job.skip_bad
             futures = {pool.submit(_build_part, *common, number, parts[number]): number for number in job.todo}
@@ -132,11 +134,18 @@ class ProcessExecutor(ThreadExecutor):
             except BrokenProcessPool as error:
                 raise OSError("a process that decodes was killed, perhaps for its memory") from error
             except BaseException:
+                stop.set()
                 pool.shutdown(cancel_futures=True)
                 raise
 
 
-def _begin_process() -> None:
+# Set in the process that began the build when the work is to end early.
+_stop: Any = None
+
+
+def _begin_process(stop: Any) -> None:
+    global _stop
+    _stop = stop
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     # A process whose parent was killed would wait for work for ever, or write beside the build that goes on.
@@ -153,5 +162,5 @@ def _end_with_parent() -> None:
 def _build_part(
     folder: OutputFolder, split: str, options: Options, parts: int, skip_bad: bool, number: int, sources: list[Source]
 ) -> dict[str, Any]:
-    builder = PartBuilder(folder, split, options, parts, skip_bad, lambda: None)
+    builder = PartBuilder(folder, split, options, parts, skip_bad, lambda: None, _stop)
     return builder.build(number, sources, Path(folder.root))

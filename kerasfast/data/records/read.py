@@ -16,6 +16,10 @@ _LOOKS = 16
 _COPY_AGAIN = "Copy the file again, or delete the manifest and build the records again."
 
 
+class OtherFormatError(DataError):
+    """The records are of a format that this version does not read."""
+
+
 def manifest_name(split: str) -> str:
     """File name of the manifest of a split."""
     return f"manifest-{split}.json"
@@ -59,7 +63,7 @@ def parse_manifest(folder: str | Path | RecordFolder, split: str) -> Manifest:
             f"{path}: is no manifest of records ({type(error).__name__}: {error}). Build the records again."
         ) from error
     if manifest is None:
-        raise DataError(
+        raise OtherFormatError(
             f"{path}: has the format {found!r}, this version reads {FORMAT!r}. "
             "Build the records again, or use the version that built them."
         )
