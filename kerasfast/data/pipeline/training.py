@@ -212,9 +212,7 @@ class _Cut:
         scaled = transforms.jittered_short_side(draws[_SIZE], self.short_side)
         where = (draws[_TOP], draws[_LEFT]) if self.crop == "random" else (0.5, 0.5)
         box = transforms.random_box(where, height, width, scaled, self.crop_size)
-        frames = transforms.decode_box(jpegs, box, self.crop_size)
-        if self.flip:
-            frames = transforms.flip(frames, draws[_FLIP] < 0.5)
+        frames = transforms.decode_box(jpegs, box, self.crop_size, draws[_FLIP] < 0.5 if self.flip else None)
         if self.rand_augment is not None:
             frames = self.rand_augment(frames, fold(key, _RAND_AUGMENT_KEY))
         if self.color is not None:

@@ -65,23 +65,30 @@ def decode(jpegs: tf.Tensor) -> tf.Tensor:
     return tf.stack([tf.io.decode_jpeg(jpeg, channels=3) for jpeg in tf.unstack(jpegs)])
 
 
-def decode_box(jpegs: tf.Tensor, box: tf.Tensor, size: int) -> tf.Tensor:
-    """Decodes one box of JPEG frames and scales it to a square.
+def decode_box(jpegs: tf.Tensor, box: tf.Tensor, size: int, mirrored: tf.Tensor | None = None) -> tf.Tensor:
+    """Decodes one box of JPEG frames, scales it to a square and perhaps mirrors it.
 
     Args:
         jpegs: string `(T,)`, T known; all of one size.
         box: int32 `(4,)` (top, left, height, width).
         size: Side of the square in pixels.
+        mirrored: bool scalar, whether to mirror the frames left to right; None for no.
 
     Returns:
         uint8 `(T, size, size, 3)`, RGB.
     """
 
-    def one(jpeg: tf.Tensor) -> tf.Tensor:
-        return resize(tf.image.decode_and_crop_jpeg(jpeg, box, channels=3)[tf.newaxis], size, size)
-
     # Frame by frame, because what a frame takes stays in the cache of a core, where that of a clip does not.
-    return tf.concat([one(jpeg) for jpeg in tf.unstack(jpegs)], axis=0)
+    def all_frames(mirror: bool) -> tf.Tensor:
+        frames = []
+        for jpeg in tf.unstack(jpegs):
+            frame = tf.image.decode_and_crop_jpeg(jpeg, box, channels=3)
+            frames.append(resize((tf.reverse(frame, axis=[1]) if mirror else frame)[tf.newaxis], size, size))
+        return tf.concat(frames, axis=0)
+
+    if mirrored is None:
+        return all_frames(False)
+    return tf.cond(mirrored, lambda: all_frames(True), lambda: all_frames(False))
 
 
 def crop(frames: tf.Tensor, box: tf.Tensor) -> tf.Tensor:
