@@ -194,9 +194,7 @@ def test_a_machine_that_fails(tiny, records_folder, tmp_path, stores, monkeypatc
 
     out = tmp_path / root if root == "folder" else root
     monkeypatch.setattr(PartBuilder, "build", fail)
-    message = (
-        r": the records cannot be written \(the Beam pipeline failed, OSError: No space left on device\)\. .*goes on"
-    )
+    message = r": the build has ended \(the Beam pipeline failed, OSError: No space left on device\); .*goes on"
     with pytest.raises(OSError, match=message):
         build_records_on_beam(*tiny["train"], out, pipeline_options=LOCAL, **OPTIONS)
     monkeypatch.setattr(PartBuilder, "build", build)

@@ -45,7 +45,7 @@ def mp4_clips(
         size = tf.shape(frames)
         scaled = transforms.jittered_short_side(draws[1], short_side)
         box = transforms.random_box((draws[2], draws[3]), size[1], size[2], scaled, crop_size)
-        cropped = transforms.resize(transforms.crop(frames, box), crop_size, crop_size)
+        cropped = transforms.resize_fast(transforms.crop(frames, box), crop_size, crop_size)
         return tf.ensure_shape(transforms.flip(cropped, draws[4] < 0.5), (clip.frames, crop_size, crop_size, 3))
 
     paths = tf.data.Dataset.from_tensor_slices([str(path) for path in files]).repeat().enumerate()

@@ -169,7 +169,9 @@ def _named_write_errors(out: OutputFolder) -> Iterator[None]:
         yield
     except (OSError, tf.errors.OpError) as error:
         if isinstance(error, OSError) and error.errno is None:  # of an executor, about something else than a disk
-            raise OSError(f"{out}: {error}. The same build goes on from the shards that are whole.") from error
+            raise OSError(
+                f"{out}: the build has ended ({error}); the same build goes on from the whole shards."
+            ) from error
         raise OSError(
             f"{out}: the records cannot be written ({error}). Free space or give another folder; the same build goes "
             "on from the shards that are whole."
