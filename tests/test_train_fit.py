@@ -110,7 +110,11 @@ def test_validation_is_in_the_history_and_another_seed_gives_another_run(run, re
     recipe = RECIPE.override(data={"validation_split": "train"}, training={"seed": 1, "epochs": 1})
     other = train(recipe, records, tmp_path / "run", verbose=0)
     assert {"val_loss", "val_action_loss"} <= set(history(other.folder)[0])
-    assert other.history["loss"][0] != pytest.approx(run.history["loss"][0], rel=1e-3)
+    # The sum over the heads may come out alike by chance, all of them cannot.
+    losses = [{key: made.history[key][0] for key in made.history if key.endswith("loss")} for made in (run, other)]
+    shared = set(losses[0]) & set(losses[1])
+    assert {"loss", "action_loss"} < shared
+    assert any(losses[1][key] != pytest.approx(losses[0][key], rel=1e-3) for key in shared)
 
 
 def test_a_run_is_not_overwritten_by_accident(run, records):
@@ -138,7 +142,7 @@ def test_one_head_of_the_records_may_be_trained(records):
             {"model": {"heads": {"scene": 3}}},
             r"Head 'scene' of the model has 3 classes; the records in .* no such head",
         ),
-        ({"training": {"batch_size": 13}}, r"batch_size must be in 1 \.\. 12, the videos of split 'train'"),
+        ({"training": {"batch_size": 13}}, r"batch_size must be in 1 \.\. 12, the clips of an epoch of split 'train'"),
         ({"data": {"train_split": "trian"}}, r"manifest-trian\.json: no such file"),
         ({"model": {"name": "slowfast_nono"}}, r"no model 'slowfast_nono'.*slowfast_nano"),
     ],
