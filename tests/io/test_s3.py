@@ -236,7 +236,7 @@ def test_training_names_the_shard(damaged, tiny_clip):
     from kerasfast.data.pipeline.reading import named_damage
 
     address, shard = damaged(flip_byte)
-    clips = kf.data.training_clips(address, tiny_clip, **CLIPS)
+    clips = kf.data.training_clips(address, tiny_clip, drop_remainder=False, **CLIPS)  # every video
     with pytest.raises(DataError, match=f"{shard}: "), named_damage(address, "train"):
         for _ in range(4):  # epochs, until the round of this shard
             list(clips)
