@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from kerasfast.data.errors import DataError
-from kerasfast.data.labels import LabelSpace
 from kerasfast.data.records.manifest import Manifest
 
 
@@ -141,7 +140,7 @@ def class_balance(manifest: Manifest, head: str) -> np.ndarray:
     Raises:
         ValueError: The records have no such head.
     """
-    labels: LabelSpace = manifest.labels
+    labels = manifest.labels
     if head not in labels.heads:
         raise ValueError(f"balanced must be a head of the records: {', '.join(labels.heads)}. Received: {head!r}.")
     targets = np.stack([labels.targets(video["actions"])[head] for video in manifest.videos]).astype(np.float64)
