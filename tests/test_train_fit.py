@@ -16,7 +16,8 @@ import train_records
 from kerasfast.train.callbacks import TrainingDivergedError
 from kerasfast.train.fit import build_model, datasets, train
 from kerasfast.train.recipe import Recipe, load
-from kerasfast.train.recipe_sections import Model, Schedule, Training
+from kerasfast.train.recipe_sections import Model
+from kerasfast.train.recipe_training import Schedule, Training
 from kerasfast.train.run import load_model
 
 ROOT = Path(__file__).parents[1]

@@ -88,8 +88,8 @@ def test_a_wrong_file_is_refused_by_file_and_key(tmp_path, line, message):
 
 
 def test_a_missing_key_is_named(tmp_path):
-    with pytest.raises(ValueError, match=r"mine\.toml: key 'training\.epochs' is missing"):
-        recipes.load(write(tmp_path, MINIMAL.replace("epochs = 3", "")))
+    with pytest.raises(ValueError, match=r"mine\.toml: key 'training\.batch_size' is missing"):
+        recipes.load(write(tmp_path, MINIMAL.replace("batch_size = 2", "")))
 
 
 def test_a_typo_in_the_name_suggests_the_nearest():

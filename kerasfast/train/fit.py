@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -71,7 +72,7 @@ def train(
     if smoke:
         recipe = recipe.smoked()
     if epochs is not None:
-        recipe = recipe.override(training={"epochs": epochs})
+        recipe = recipe.override(training={"epochs": epochs, "steps": None})
     folder = Path(out)
     if (folder / "history.csv").exists() and not overwrite:
         raise ValueError(f"{folder} holds a run already (history.csv). Give another folder, or allow to overwrite.")
@@ -86,6 +87,7 @@ def train(
     model = build_model(recipe, labels.heads)
     clips, validation = datasets(recipe, records, model)
     steps = int(clips.cardinality())
+    epochs = recipe.training.whole_epochs(steps)
     folder.mkdir(parents=True, exist_ok=True)
     for stale in (WEIGHTS_FILE, "history.csv", "metrics.json", "curves.png"):  # of the run that this one replaces
         (folder / stale).unlink(missing_ok=True)
@@ -96,7 +98,7 @@ def train(
     with named_damage(records, recipe.data.train_split):
         history = model.fit(
             clips,
-            epochs=recipe.training.epochs,
+            epochs=epochs,
             validation_data=validation,
             callbacks=recipe.callbacks(folder),
             verbose=verbose,
@@ -105,7 +107,7 @@ def train(
     seconds = time.perf_counter() - begin
     model.load_weights(folder / WEIGHTS_FILE)
     curves(folder / "history.csv", folder / "curves.png")
-    return TrainResult(model, recipe, folder, history, steps * recipe.training.epochs, seconds)
+    return TrainResult(model, recipe, folder, history, steps * epochs, seconds)
 
 
 def build_model(recipe: Recipe, labels: Mapping[str, Sequence[str]]) -> VideoClassifier:
@@ -151,6 +153,8 @@ def datasets(recipe: Recipe, records: str | Path, model: VideoClassifier) -> tup
         ValueError: There are fewer videos than a batch takes, or a crop larger than the short side.
         DataError: Records that are missing, damaged, or of other clips.
     """
+    from kerasfast.data.pipeline.color import ColorJitter
+    from kerasfast.data.pipeline.rand_augment import RandAugment
     from kerasfast.data.pipeline.training import VALIDATION, training_clips
 
     data, training = recipe.data, recipe.training
@@ -166,7 +170,17 @@ def datasets(recipe: Recipe, records: str | Path, model: VideoClassifier) -> tup
         )
         return made.map(lambda frames, labels: (frames, {head: labels[head] for head in heads}))
 
-    train_clips = clips(data.train_split, short_side=(low, high), flip=data.flip)
+    train_clips = clips(
+        data.train_split,
+        short_side=(low, high),
+        flip=data.flip,
+        strategy=data.strategy,
+        clips_per_video=data.clips_per_video,
+        color=None if data.color is None else ColorJitter(**dataclasses.asdict(data.color)),
+        rand_augment=None if data.rand_augment is None else RandAugment(**dataclasses.asdict(data.rand_augment)),
+        mixup=data.mixup,
+        balanced=data.balanced,
+    )
     if training.steps_per_epoch is not None:
         train_clips = train_clips.take(training.steps_per_epoch)
     if data.validation_split is None:

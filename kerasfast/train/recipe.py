@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kerasfast.models.variants import nearest
-from kerasfast.train.recipe_sections import Data, Evaluation, Model, Optimizer, Schedule, Training
+from kerasfast.train.recipe_sections import Data, Evaluation, Model, Published
+from kerasfast.train.recipe_training import Loss, Multigrid, Optimizer, Schedule, Training
 from kerasfast.train.toml_tables import dump, from_table, merged, read_toml, to_table
 
 if TYPE_CHECKING:
@@ -25,8 +26,11 @@ class Recipe:
         schedule: Learning rate.
         training: Length, batch and seed.
         data: How clips are cut.
-        optimizer: Optimizer and loss.
+        optimizer: Optimizer.
+        loss: Loss of the heads.
+        multigrid: Coarser clips in larger batches for part of the time; none: the same clips throughout.
         evaluation: Protocol of the test.
+        published: What it is to reach, and where that number comes from.
         smoke: Tables like the above with what `smoked` replaces, for a run of seconds.
         name: The file's name without `.toml` where the file does not say.
     """
@@ -36,7 +40,10 @@ class Recipe:
     training: Training
     data: Data = field(default_factory=Data)
     optimizer: Optimizer = field(default_factory=Optimizer)
+    loss: Loss = field(default_factory=Loss)
+    multigrid: Multigrid | None = None
     evaluation: Evaluation = field(default_factory=Evaluation)
+    published: Published | None = None
     smoke: dict[str, Any] = field(default_factory=dict)
     name: str = ""
 
@@ -74,8 +81,8 @@ class Recipe:
         warmup = rate.warmup_steps or round(rate.warmup_epochs * steps_per_epoch)
         schedule = optim.schedule(
             rate.name,
-            rate.learning_rate,
-            self.training.epochs * steps_per_epoch,
+            rate.learning_rate * self.training.batch_size / (rate.base_batch_size or self.training.batch_size),
+            self.training.whole_epochs(steps_per_epoch) * steps_per_epoch,
             warmup_steps=warmup,
             warmup_from=rate.warmup_from,
             final_fraction=rate.final_fraction,
@@ -90,7 +97,7 @@ class Recipe:
             weight_decay=self.optimizer.weight_decay,
             clip_norm=self.optimizer.clip_norm,
         )
-        loss = losses.head_losses(self.model.activations, self.optimizer.loss)
+        loss = losses.head_losses(self.model.activations, self.loss.name)
         return {"optimizer": optimizer, "loss": loss, "jit_compile": _jit_compile()}
 
     def evaluation_args(self) -> dict[str, Any]:

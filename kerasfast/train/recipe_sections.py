@@ -1,10 +1,15 @@
-"""The tables of a recipe, one frozen dataclass each; units are in the names, defaults in the fields."""
+"""The tables of a recipe that say what is trained and tested: model, data, evaluation and the published result.
+
+One frozen dataclass each; units are in the names, defaults in the fields.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
+
+from kerasfast.train.recipe_checks import at_least as _at_least
+from kerasfast.train.recipe_checks import one_of as _one_of
 
 
 @dataclass(frozen=True)
@@ -14,10 +19,13 @@ class HeadTable:
     Args:
         classes: Number of classes.
         activation: `sigmoid` or `softmax`.
+        composed_of: Heads whose logits this head's are combined from, such as `["verb", "object"]` for the actions of
+            Charades; the records say which class of each belongs to a class of this head.
     """
 
     classes: int
     activation: str = "sigmoid"
+    composed_of: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _at_least("classes of a head", self.classes, 1)
@@ -64,6 +72,8 @@ class Model:
             raise ValueError("model.heads must name at least one head, as in heads = {action = 157}.")
         for name, head in self.heads.items():
             _at_least(f"model.heads.{name}", head if isinstance(head, int) else head.classes, 1)
+            for part in head.composed_of if isinstance(head, HeadTable) else ():
+                _one_of(f"model.heads.{name}.composed_of", part, [other for other in self.heads if other != name])
         if not 0 <= self.dropout < 1:
             raise ValueError(f"model.dropout must be in [0, 1). Received: {self.dropout}.")
 
@@ -79,6 +89,27 @@ class Model:
 
 
 @dataclass(frozen=True)
+class ColorTable:
+    """The arguments of `kerasfast.data.ColorJitter`."""
+
+    brightness: float = 0.4
+    contrast: float = 0.4
+    saturation: float = 0.4
+    hue: float = 0.0
+
+
+@dataclass(frozen=True)
+class RandAugmentTable:
+    """The arguments of `kerasfast.data.RandAugment`."""
+
+    ops: int = 2
+    magnitude: float = 9.0
+    magnitude_std: float = 0.5
+    probability: float = 0.5
+    exclude: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Data:
     """`[data]`: how clips are cut from the records.
 
@@ -87,6 +118,12 @@ class Data:
         short_side: Range of the jittered short side in pixels; none: the architecture's.
         flip: Whether to mirror half of the clips. Wrong where labels tell left from right or one sense of
             rotation from the other.
+        strategy: `dense`, or `uniform` for frames of the whole video (Something-Something).
+        clips_per_video: Clips of each video in a batch, each with draws of its own.
+        color: Colour jitter; none: no change.
+        rand_augment: RandAugment; none: no change.
+        mixup: Alpha of the mixing of clips and targets; 0: none.
+        balanced: Head whose classes are drawn equally often; none: every video once an epoch.
         train_split: Split of the records to train on.
         validation_split: Split whose loss picks the best weights; none: the last weights are kept.
     """
@@ -94,6 +131,12 @@ class Data:
     crop_size: int | None = None
     short_side: tuple[int, int] | None = None
     flip: bool = True
+    strategy: str = "dense"
+    clips_per_video: int = 1
+    color: ColorTable | None = None
+    rand_augment: RandAugmentTable | None = None
+    mixup: float = 0.0
+    balanced: str | None = None
     train_split: str = "train"
     validation_split: str | None = None
 
@@ -102,98 +145,9 @@ class Data:
             _at_least("data.crop_size", self.crop_size, 1)
         if self.short_side is not None and not 0 < self.short_side[0] <= self.short_side[1]:
             raise ValueError(f"data.short_side must be a rising range. Received: {list(self.short_side)}.")
-
-
-@dataclass(frozen=True)
-class Optimizer:
-    """`[optimizer]`: see `kerasfast.train.optim.optimizer`.
-
-    Args:
-        name: `sgd` or `adamw`.
-        momentum: Of SGD.
-        nesterov: Of SGD.
-        weight_decay: Batch norm never decays.
-        clip_norm: Largest norm of all gradients together; none: no clipping.
-        loss: Loss of the heads that it fits (`kerasfast.train.losses.LOSSES`); none: each head's default.
-    """
-
-    name: str = "sgd"
-    momentum: float = 0.9
-    nesterov: bool = True
-    weight_decay: float = 0.0
-    clip_norm: float | None = None
-    loss: str | None = None
-
-    def __post_init__(self) -> None:
-        _one_of("optimizer.name", self.name, ("sgd", "adamw"))
-        _at_least("optimizer.weight_decay", self.weight_decay, 0)
-        if self.clip_norm is not None and not self.clip_norm > 0:
-            raise ValueError(f"optimizer.clip_norm must be positive. Received: {self.clip_norm}.")
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """`[schedule]`: see `kerasfast.train.optim.schedule`.
-
-    Args:
-        learning_rate: Highest rate, for the recipe's batch size.
-        name: `constant`, `cosine` or `step`.
-        warmup_epochs: Length of the linear warm-up in epochs (may be a fraction).
-        warmup_steps: The same in steps; give one of the two.
-        warmup_from: Rate of the first step of a warm-up.
-        final_fraction: Last rate of `cosine`, as a fraction of `learning_rate`.
-        decay_epochs: Epochs, counted from 0, that begin with a decay of `step`.
-        decay_factor: Factor of each decay.
-    """
-
-    learning_rate: float
-    name: str = "cosine"
-    warmup_epochs: float = 0.0
-    warmup_steps: int = 0
-    warmup_from: float = 0.0
-    final_fraction: float = 0.0
-    decay_epochs: tuple[float, ...] = ()
-    decay_factor: float = 0.1
-
-    def __post_init__(self) -> None:
-        _one_of("schedule.name", self.name, ("constant", "cosine", "step"))
-        if not self.learning_rate > 0:
-            raise ValueError(f"schedule.learning_rate must be positive. Received: {self.learning_rate}.")
-        if self.warmup_epochs and self.warmup_steps:
-            raise ValueError(
-                "Give schedule.warmup_epochs or schedule.warmup_steps, not both. "
-                f"Received: {self.warmup_epochs} and {self.warmup_steps}."
-            )
-        if (self.name == "step") != bool(self.decay_epochs):
-            raise ValueError(
-                "schedule.decay_epochs and schedule.name = 'step' go together. "
-                f"Received: name={self.name!r}, decay_epochs={list(self.decay_epochs)}."
-            )
-        if list(self.decay_epochs) != sorted(set(self.decay_epochs)):
-            raise ValueError(f"schedule.decay_epochs must rise. Received: {list(self.decay_epochs)}.")
-
-
-@dataclass(frozen=True)
-class Training:
-    """`[training]`: how long.
-
-    Args:
-        epochs: Passes over the training videos, one random clip of each.
-        batch_size: Clips of a step, over all replicas.
-        seed: Of weights, dropout, clips and their order.
-        steps_per_epoch: Steps after which an epoch is cut short; none: all of it.
-    """
-
-    epochs: int
-    batch_size: int
-    seed: int = 0
-    steps_per_epoch: int | None = None
-
-    def __post_init__(self) -> None:
-        _at_least("training.epochs", self.epochs, 1)
-        _at_least("training.batch_size", self.batch_size, 1)
-        if self.steps_per_epoch is not None:
-            _at_least("training.steps_per_epoch", self.steps_per_epoch, 1)
+        _one_of("data.strategy", self.strategy, ("dense", "uniform"))
+        _at_least("data.clips_per_video", self.clips_per_video, 1)
+        _at_least("data.mixup", self.mixup, 0)
 
 
 @dataclass(frozen=True)
@@ -227,11 +181,30 @@ class Evaluation:
         _at_least("evaluation.batch_size", self.batch_size, 1)
 
 
-def _at_least(name: str, value: float, least: float) -> None:
-    if value < least:
-        raise ValueError(f"{name} must be at least {least}. Received: {value}.")
+@dataclass(frozen=True)
+class Published:
+    """`[published]`: what the recipe is to reach, and where that number comes from. Nothing is computed from it.
 
+    Args:
+        command: Command lines that run it, from records to the score.
+        hardware: What it was run on, or what it takes.
+        protocol: Views, merging and rule behind the metrics.
+        source: Paper, table or configuration that states the metrics and the settings.
+        metrics: Name of a metric, such as `action_map` or `action_top1`, to its value from 0 to 1; empty where the
+            source states none.
+        reached: Whether kerasfast has reached them, and how: a sentence.
+        notes: What the source leaves open, and what was chosen.
+    """
 
-def _one_of(name: str, value: Any, choices: Collection[Any]) -> None:
-    if value not in choices:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}. Received: {value!r}.")
+    command: str
+    hardware: str
+    protocol: str
+    source: str
+    metrics: dict[str, float] = field(default_factory=dict)
+    reached: str = "not trained here: neither the data nor the hardware is at hand"
+    notes: str = ""
+
+    def __post_init__(self) -> None:
+        for name, value in self.metrics.items():
+            if not 0 < value <= 1:
+                raise ValueError(f"published.metrics.{name} must be a share in (0, 1]. Received: {value}.")
