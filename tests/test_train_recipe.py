@@ -40,8 +40,11 @@ def test_every_recipe_loads_and_survives_a_round_trip(name, tmp_path):
     path.write_text(recipe.to_toml())
     assert recipes.load(path) == recipe
     smoked = recipe.smoked()
-    assert smoked.training.epochs * smoked.training.batch_size * (smoked.training.steps_per_epoch or 99) <= 100
-    assert smoked.smoke == {} and smoked.model == recipe.model
+    steps = smoked.training.steps_per_epoch or 99
+    assert smoked.training.whole_epochs(steps) * steps * smoked.training.batch_size <= 100
+    assert smoked.smoke == {} and smoked.model.name == recipe.model.name
+    assert smoked.model.heads == recipe.model.heads  # they fit the same records
+    assert not isinstance(smoked.model.weights, str)  # and it fetches nothing
 
 
 def test_the_three_miniature_recipes_differ_in_the_architecture_alone():
@@ -107,6 +110,15 @@ def test_override_is_strict(tmp_path):
     assert (changed.training.epochs, changed.training.batch_size, changed.data.crop_size) == (9, 2, 64)
     with pytest.raises(ValueError, match=r"recipe 'mine': unknown key 'training\.epoch'"):
         recipe.override(training={"epoch": 9})
+
+
+def test_random_weights_are_asked_for_with_false(tmp_path):
+    recipe = recipes.load(write(tmp_path, MINIMAL))
+    random = recipe.override(model={"weights": False})
+    assert random.model.weights is False
+    assert recipes.load(write(tmp_path, random.to_toml())) == random
+    with pytest.raises(ValueError, match=r"model\.weights must be a name of the zoo, a path or false\. Received: True"):
+        recipe.override(model={"weights": True})
 
 
 def test_override_with_none_goes_back_to_the_default(tmp_path):

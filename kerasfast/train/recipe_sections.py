@@ -48,7 +48,7 @@ class Model:
     Args:
         name: Name of the zoo, with or without a weights tag.
         heads: Classes per head; the records must have these heads with as many classes.
-        weights: A zoo name or a file to start from; none: those of the name's tag.
+        weights: A zoo name or a file to start from; `false`: random ones; none: those of the name's tag.
         embedding: Width of a dense layer before the heads; none: no such layer.
         dropout: Rate before the heads.
         bn: Batch-norm policy: `replica`, `sync` or `frozen`.
@@ -59,7 +59,7 @@ class Model:
 
     name: str
     heads: dict[str, int | HeadTable]
-    weights: str | None = None
+    weights: str | bool | None = None
     embedding: int | None = None
     dropout: float = 0.5
     bn: str = "replica"
@@ -70,6 +70,8 @@ class Model:
     def __post_init__(self) -> None:
         if not self.heads:
             raise ValueError("model.heads must name at least one head, as in heads = {action = 157}.")
+        if self.weights is True:
+            raise ValueError("model.weights must be a name of the zoo, a path or false. Received: True.")
         for name, head in self.heads.items():
             _at_least(f"model.heads.{name}", head if isinstance(head, int) else head.classes, 1)
             for part in head.composed_of if isinstance(head, HeadTable) else ():

@@ -81,6 +81,8 @@ class Schedule:
         warmup_steps: The same in steps; give one of the two.
         warmup_from: Rate of the first step of a warm-up.
         final_fraction: Last rate of `cosine`, as a fraction of `learning_rate`.
+        cosine_after_warmup: Whether the half period of `cosine` begins where the warm-up ends; false: at step 0, as in
+            the SlowFast paper and PySlowFast, so that the warm-up ends a little below `learning_rate`.
         decay_epochs: Epochs, counted from 0, that begin with a decay of `step`.
         decay_factor: Factor of each decay.
         patience: Validations without improvement before a decay of `plateau`.
@@ -93,6 +95,7 @@ class Schedule:
     warmup_steps: int = 0
     warmup_from: float = 0.0
     final_fraction: float = 0.0
+    cosine_after_warmup: bool = True
     decay_epochs: tuple[float, ...] = ()
     decay_factor: float = 0.1
     patience: int = 5
