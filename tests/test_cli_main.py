@@ -31,6 +31,7 @@ def test_the_commands_of_the_design_are_there():
         "records miniature",
         "train",
         "evaluate",
+        "calibrate",
         "export",
     }
 

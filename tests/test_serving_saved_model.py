@@ -11,6 +11,8 @@ from serving_case import VERBS, centre_views, jpeg_clips, largest_difference, sm
 
 import kerasfast as kf
 from kerasfast.serving import saved_model
+from kerasfast.train.calibration import Temperature
+from kerasfast.train.operating_points import HeadPoint, OperatingPoints, weights_sha256
 
 REQUESTS = {"one": (1, 64, 64), "three": (3, 80, 96)}
 
@@ -142,6 +144,40 @@ def test_class_names_and_clip_lie_beside_the_graph(report, model):
         "precision": "float32",
         "kerasfast": kf.__version__,
     }
+
+
+ANSWERS = """
+    import json
+    import sys
+
+    for name in ("kerasfast", "keras", "tensorflow"):
+        sys.modules[name] = None  # importing it raises ImportError
+    extra, scores = sys.argv[1], json.loads(sys.argv[2])
+    with open(f"{extra}/card.json", encoding="utf-8") as file:
+        card = json.load(file)
+    with open(f"{extra}/{card['operating_points']}", encoding="utf-8") as file:
+        head = json.load(file)["heads"]["verb"]
+    classes = zip(head["labels"], scores, head["thresholds"], strict=True)
+    print(json.dumps([label for label, score, threshold in classes if score >= threshold]))
+"""
+
+
+def test_operating_points_are_exported_with_the_model(small_model, tmp_path):
+    head = HeadPoint("sigmoid", (0.1, 0.7, 0.3, 0.9), Temperature("sigmoid", 2.0), labels=VERBS)
+    protocol = {"split": "val", "videos": 9, "clips": 10, "crops": 3, "merge": "max"}
+    points = OperatingPoints({"verb": head}, weights_sha256(small_model), protocol, {})
+    extra = kf.export(small_model, tmp_path / "1", operating_points=points).path / "assets.extra"
+    assert OperatingPoints.load(extra) == points
+    scores = [0.2, 0.6, 0.3, 0.8]
+    expected = {one.label for one in points.decide({"verb": np.array(scores)})["verb"].classes}
+    assert set(json.loads(run_python(ANSWERS, extra, json.dumps(scores)))) == expected == {VERBS[0], VERBS[2]}
+
+
+def test_operating_points_of_other_weights_are_refused(small_model, tmp_path):
+    points = OperatingPoints({"verb": HeadPoint("sigmoid", (0.5,) * 4)}, "0" * 64, {}, {})
+    with pytest.raises(ValueError, match="belong to the weights that they were fitted for"):
+        kf.export(small_model, tmp_path / "a" / "1", operating_points=points)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_trained_model_is_exported_without_its_optimizer_and_left_as_it_is(small_model, tmp_path):

@@ -5,6 +5,7 @@ import pytest
 from matplotlib import image
 
 from kerasfast.train import plots
+from kerasfast.train.calibration import Reliability
 
 HISTORY = "epoch,action_loss,loss,verb_loss,val_action_loss,val_loss,val_verb_loss,learning_rate,seconds\n"
 
@@ -55,3 +56,17 @@ def test_arguments_that_do_not_agree_are_refused(tmp_path):
     frames = [np.zeros((2, 8, 8, 3), np.uint8)]
     with pytest.raises(ValueError, match=r"Received: 1 videos, labels \(2, 3\), scores \(2, 3\), 3 names"):
         plots.predictions(frames, np.zeros((2, 3)), np.zeros((2, 3)), "abc", tmp_path / "p.png")
+
+
+def test_reliability_is_drawn_for_any_number_of_heads(tmp_path):
+    orange, blue = (
+        Reliability((4, 0, 1), (0.4, 0.0, 0.9), (2, 0, 1)),
+        Reliability((2, 3, 0), (0.1, 1.2, 0.0), (1, 2, 0)),
+    )
+    for heads in ("a", "abc"):
+        plots.reliability(dict.fromkeys(heads, (orange, blue)), tmp_path / "r.png", title="Reliability on 'val'")
+        picture = image.imread(tmp_path / "r.png")[..., :3]
+        for colour in ((0xD5, 0x5E, 0x00), (0x00, 0x72, 0xB2)):
+            assert (np.abs(picture * 255 - colour).max(axis=-1) < 2).sum() > 100 * len(heads)
+    with pytest.raises(ValueError, match="at least one head"):
+        plots.reliability({}, tmp_path / "r.png")

@@ -14,6 +14,7 @@ from kerasfast.cli.console import example, out, progress, start_tensorflow
 
 if TYPE_CHECKING:
     from kerasfast.models.classifier import VideoClassifier
+    from kerasfast.train.operating_points import Answer, OperatingPoints
 
 EXAMPLE = example(
     "kerasfast predict kitchen.mp4 --model slowfast_nano.miniature",
@@ -25,9 +26,11 @@ def predict(
     video: Annotated[str, typer.Argument(help="A video file; with --every a pipe, an address or a camera too.")],
     model: Annotated[str, typer.Option(help="A name of the zoo, or the folder of a run.")],
     top: Annotated[int, typer.Option(min=1, help="Classes to show of each head.")] = 5,
-    clips: Annotated[int | None, typer.Option(min=1, help="Clips of the video.", show_default="10")] = None,
+    clips: Annotated[
+        int | None, typer.Option(min=1, help="Clips of the video.", show_default="10, or as calibrated")
+    ] = None,
     crops: Annotated[
-        int | None, typer.Option(help="Crops of a clip, 3 or 1.", show_default="3, with --every 1")
+        int | None, typer.Option(help="Crops of a clip, 3 or 1.", show_default="3, or as calibrated; with --every 1")
     ] = None,
     every: Annotated[
         float | None, typer.Option(help="Score one clip after the other, starting this many seconds apart.")
@@ -43,16 +46,26 @@ def predict(
     if every is None and live is not None:
         raise ValueError("--live and --all go with --every SECONDS. Give it, or leave them out.")
     start_tensorflow()
+    from kerasfast.train.operating_points import OperatingPoints
     from kerasfast.train.run import load_model
 
     loaded = load_model(model)
+    points = OperatingPoints.of_run(model, loaded)
     if every is None:
-        _whole(loaded, video, top, 10 if clips is None else clips, 3 if crops is None else crops)
+        views = {"clips": 10, "crops": 3} | {key: points.protocol[key] for key in ("clips", "crops") if points}
+        asked = {"clips": clips, "crops": crops}
+        _whole(loaded, video, top, points, **views | {key: n for key, n in asked.items() if n is not None})
     else:
+        if points is not None:
+            out.print(
+                f"Scores only: the operating points are of whole videos ({_views(points.protocol)}).", style="dim"
+            )
         _timeline(loaded, video, top, every, 1 if crops is None else crops, live)
 
 
-def _whole(model: VideoClassifier, video: str, top: int, clips: int, crops: int) -> None:
+def _whole(
+    model: VideoClassifier, video: str, top: int, points: OperatingPoints | None, *, clips: int, crops: int
+) -> None:
     from kerasfast.decoding import decode
     from kerasfast.train.predict import predict_video
 
@@ -64,6 +77,22 @@ def _whole(model: VideoClassifier, video: str, top: int, clips: int, crops: int)
             last = rank == len(predictions) - 1
             table.add_row("" if rank else head, found.label, f"{found.score:.3f}", end_section=last)
     out.print(table)
+    if points is not None:
+        out.print(answers_table(points.decide({head: scores[head] for head in points.heads})))
+        if (points.protocol["clips"], points.protocol["crops"]) != (clips, crops):
+            out.print(f"The operating points were fitted on {_views(points.protocol)} a video.", style="yellow")
+
+
+def answers_table(answers: Mapping[str, Answer]) -> Table:
+    """A row a head: its classes with calibrated probabilities, or "no action"."""
+    table = Table("head", "answer")
+    for head, answer in answers.items():
+        table.add_row(head, escape(str(answer)))
+    return table
+
+
+def _views(protocol: Mapping[str, Any]) -> str:
+    return f"{protocol['clips']} clips x {protocol['crops']} crops"
 
 
 def _timeline(model: VideoClassifier, video: str, top: int, every: float, crops: int, live: bool | None) -> None:

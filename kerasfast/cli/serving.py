@@ -19,11 +19,15 @@ def export(
     """Write a SavedModel that needs no kerasfast to run."""
     start_tensorflow()
     from kerasfast.serving.saved_model import export as write
+    from kerasfast.train.operating_points import OperatingPoints
     from kerasfast.train.run import load_model
 
+    loaded = load_model(model)
+    points = OperatingPoints.of_run(model, loaded)
     with err.status("Tracing, writing, loading again, comparing"):
-        report = write(load_model(model), path)
+        report = write(loaded, path, operating_points=points)
     out.print(
         f"{report.path}: signatures {', '.join(report.signatures)}; {report.bytes / 1e6:.1f} MB in "
         f"{report.seconds:.0f} s; largest difference to the Keras model {report.largest_difference:.1e}."
+        + (" Its operating points lie in assets.extra." if points else "")
     )

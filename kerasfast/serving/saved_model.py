@@ -21,6 +21,7 @@ from kerasfast import __version__
 from kerasfast.models.classifier import VideoClassifier
 from kerasfast.serving.fold import fold_batch_norm
 from kerasfast.serving.signatures import signatures
+from kerasfast.train.operating_points import POINTS_FILE, OperatingPoints
 
 PRECISIONS = ("float32",)
 # Largest difference that the checked export may show, relative to a head's largest probability, since those of a fresh
@@ -60,14 +61,22 @@ class ExportReport:
         )
 
 
-def export(model: VideoClassifier, path: str | os.PathLike[str], *, precision: str = "float32") -> ExportReport:
+def export(
+    model: VideoClassifier,
+    path: str | os.PathLike[str],
+    *,
+    precision: str = "float32",
+    operating_points: OperatingPoints | None = None,
+) -> ExportReport:
     """Write a model as a SavedModel for TensorFlow Serving or plain TensorFlow.
 
     It has the signatures `serving_default` (uint8 `frames` `(batch, T, H, W, 3)`, RGB) and `jpeg_frames` (string
     `frames` `(batch, T)`, decoded, scaled and centre-cropped in the graph); both return
     `{head: float32 (batch, classes)}`. Batch norm is folded into the convolutions. Beside the graph lie
     `assets.extra/card.json` (frames, stride and frame rate of a clip, crop size, heads) and
-    `assets.extra/labels/<head>.txt`, one class name a line, for heads with class names.
+    `assets.extra/labels/<head>.txt`, one class name a line, for heads with class names; with operating points
+    `assets.extra/operating_points.json`, which `OperatingPoints.load` reads. They turn the scores of the views of a
+    video, merged as their protocol says, into answers.
 
     The folder appears whole or not at all: it is written beside its place, loaded again, compared with the Keras
     model on a clip of noise, and then renamed.
@@ -76,13 +85,15 @@ def export(model: VideoClassifier, path: str | os.PathLike[str], *, precision: s
         model: A model of `kerasfast.load` or `kerasfast.build`; it is left as it is.
         path: The new folder, for TensorFlow Serving a version number such as `serving/slowfast/1`.
         precision: What the convolutions compute in: `float32`, whatever the model's own policy.
+        operating_points: Thresholds, calibration and "no action" of this model, to lie beside the graph.
 
     Returns:
         What was written, how long it took and how near it is to the model.
 
     Raises:
         ValueError: `path` exists, is remote or cannot be made; the model is none of kerasfast or has no heads; an
-            unknown precision; another backend than TensorFlow; the weights give values that are not finite.
+            unknown precision; another backend than TensorFlow; the weights give values that are not finite; operating
+            points of other heads or weights.
 
     >>> import tempfile, kerasfast
     >>> folder = tempfile.mkdtemp()
@@ -92,6 +103,8 @@ def export(model: VideoClassifier, path: str | os.PathLike[str], *, precision: s
     """
     started = time.perf_counter()
     path = _checked(model, path, precision)
+    if operating_points is not None:
+        operating_points.check(model)
     with _new_folder(path) as folder:
         reference = _in_precision(model, precision)
         network, folded = fold_batch_norm(reference)
@@ -101,7 +114,7 @@ def export(model: VideoClassifier, path: str | os.PathLike[str], *, precision: s
         used = {variable.ref(): variable for function in functions.values() for variable in function.variables}
         served.weights = list(used.values())
         tf.saved_model.save(served, str(folder), signatures=functions)
-        _write_card(model, precision, folder / "assets.extra")
+        _write_card(model, precision, folder / "assets.extra", operating_points)
         difference, relative = _largest_differences(reference, folder)
         tolerance = _TOLERANCE_GPU if tf.config.list_physical_devices("GPU") else _TOLERANCE_CPU
         if not relative <= tolerance:
@@ -186,7 +199,7 @@ def _in_precision(model: VideoClassifier, precision: str) -> VideoClassifier:
     return copy
 
 
-def _write_card(model: VideoClassifier, precision: str, folder: Path) -> None:
+def _write_card(model: VideoClassifier, precision: str, folder: Path, points: OperatingPoints | None) -> None:
     """What a client needs to know; TensorFlow Serving leaves `assets.extra` alone."""
     heads = {}
     for name, head in model.heads.items():
@@ -204,6 +217,9 @@ def _write_card(model: VideoClassifier, precision: str, folder: Path) -> None:
         "kerasfast": __version__,
     }
     folder.mkdir(exist_ok=True)
+    if points is not None:
+        points.save(folder)
+        card["operating_points"] = POINTS_FILE
     (folder / "card.json").write_text(json.dumps(card, indent=2) + "\n", "utf-8")
 
 

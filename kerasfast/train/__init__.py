@@ -9,10 +9,13 @@ import importlib
 from typing import Any
 
 _MODULES = {
+    "OperatingPoints": "operating_points",
     "Recipe": "recipe",
     "Result": "metrics",
     "TrainResult": "fit",
     "TrainingDivergedError": "callbacks",
+    "fit_operating_points": "calibrate",
+    "fit_thresholds": "thresholds",
     "mean_average_precision": "metrics",
     "score_videos": "evaluate",
     "shuffled_control": "metrics",

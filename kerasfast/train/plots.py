@@ -1,14 +1,18 @@
-"""Pictures of a run: training curves, and frames with true and predicted labels."""
+"""Pictures of a run: training curves, frames with true and predicted labels, and how far probabilities come true."""
 
 from __future__ import annotations
 
 import csv
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
+
+if TYPE_CHECKING:
+    from kerasfast.train.calibration import Reliability
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -102,6 +106,48 @@ def predictions(
     figure.legend(handles=handles, loc="outside upper right", ncols=2, frameon=False)
     figure.suptitle(title or "Highest scores, and true classes that rank lower (# is the rank)", x=0.01, ha="left")
     figure.savefig(path, dpi=110)
+
+
+def reliability(curves: Mapping[str, tuple[Reliability, Reliability]], path: str | Path, *, title: str = "") -> None:
+    """Draw for each head how often probabilities come true, before and after calibration, above their counts.
+
+    Args:
+        curves: Head name to `kerasfast.train.calibration.reliability` before calibration and after.
+        path: PNG to write.
+        title: Heading of the picture.
+
+    Raises:
+        ValueError: There is no head.
+    """
+    if not curves:
+        raise ValueError("curves must have at least one head. Received: none.")
+    figure = Figure(figsize=(max(3.6 * len(curves), 4.6), 5.2), layout="constrained")
+    grid = figure.subplots(2, len(curves), height_ratios=(3, 1), sharex=True, squeeze=False)
+    for column, (head, pair) in enumerate(curves.items()):
+        upper, lower = grid[:, column]
+        upper.plot([0, 1], [0, 1], color="black", linewidth=0.8, linestyle=":", label="perfect")
+        for colour, marker, when, one in zip(_COLOURS[1::-1], "so", ("before", "after"), pair, strict=True):
+            count, some = np.array(one.count), np.array(one.count) > 0
+            mean, share = np.array(one.confidence)[some] / count[some], np.array(one.correct)[some] / count[some]
+            upper.plot(
+                mean,
+                share,
+                color=colour,
+                marker=marker,
+                markersize=4,
+                clip_on=False,
+                label=f"{when}, ECE {one.error:.3f}",
+            )
+            lower.stairs(count, np.linspace(0, 1, len(count) + 1), color=colour)
+        upper.set(title=head, xlim=(0, 1), ylim=(0, 1))
+        upper.legend(frameon=False, fontsize=8, loc="upper left")
+        lower.set(xlabel="probability", yscale="symlog", ylim=(0, None))
+        for axes in (upper, lower):
+            axes.grid(alpha=0.3)
+    grid[0, 0].set_ylabel("share that came true")
+    grid[1, 0].set_ylabel("count")
+    figure.suptitle(title or "Reliability before and after calibration", x=0.01, ha="left", fontsize=10)
+    figure.savefig(path, dpi=120)
 
 
 def _shown(labels: np.ndarray, scores: np.ndarray, top: int) -> list[tuple[int, int]]:
