@@ -141,6 +141,19 @@ class LabelSpace:
                     targets[head][classes[action]] = 1
         return targets
 
+    def parts(self, head: str, of: Iterable[str]) -> dict[str, tuple[int, ...]]:
+        """Which class of some implied heads belongs to each class of the head that implies them.
+
+        Raises:
+            ValueError: `head` is not the annotated head, or one of `of` is not implied by it.
+        """
+        if strange := [part for part in of if part not in self.implied] or [h for h in [head] if h in self.implied]:
+            raise ValueError(
+                f"Only the annotated head {self.annotated[0]!r} has parts, among {tuple(self.implied) or 'none'}. "
+                f"Received: {strange[0]!r} for the head {head!r}."
+            )
+        return {part: self.implied[part] for part in of}
+
     def head_fields(self) -> dict[str, dict[str, Any]]:
         """What `kerasfast.load(heads=...)` takes: for each head `classes`, `activation` and `labels`."""
         return {

@@ -10,7 +10,7 @@ import keras
 
 from kerasfast.data.clips import ClipSpec
 from kerasfast.models.backbone import backbone
-from kerasfast.models.heads import KINETICS400, AveragePositions, Head, as_heads, classify, pool
+from kerasfast.models.heads import KINETICS400, AveragePositions, Head, as_heads, classify, head_logits, pool
 from kerasfast.models.layers import LayerOptions
 from kerasfast.models.row import Variant
 from kerasfast.models.variants import variant as find_variant
@@ -86,14 +86,14 @@ class VideoClassifier(keras.Model):
             x = keras.layers.Dense(embedding, activation="relu", name="embed", dtype="float32")(x)
             endpoints["embedding"] = AveragePositions(name="embedding", dtype="float32")(x)
         features = dict(endpoints)
-        outputs = {}
+        at_positions, outputs = head_logits(x, rows), {}
         for head_name, head in rows.items():
             if taken := {head_name, f"{head_name}_logits"} & {*endpoints, *outputs}:
                 raise ValueError(
                     f"A head must not have the name of another endpoint. Received: {head_name!r}, where "
                     f"{taken.pop()!r} is there already. Choose another name."
                 )
-            logits, outputs[head_name] = classify(x, head_name, head, variant.head_average)
+            logits, outputs[head_name] = classify(at_positions[head_name], head_name, head, variant.head_average)
             endpoints[f"{head_name}_logits"] = logits
         super().__init__(inputs=frames, outputs=features if features_only else outputs, name=name or variant.name)
 

@@ -11,6 +11,7 @@ import numpy as np
 from keras import ops
 
 from kerasfast.models.blocks import relu
+from kerasfast.models.composition import ComposedLogits, check_parts
 from kerasfast.models.fusion import match_size
 from kerasfast.models.layers import LayerOptions, batch_norm, conv
 from kerasfast.models.row import Variant
@@ -28,6 +29,9 @@ class Head:
         classes: Number of classes.
         activation: `sigmoid` for labels that may hold together, `softmax` for exactly one.
         labels: Class names, or `None`.
+        parts: Heads whose logits this one's are combined from, each with the index of its class for each class of
+            this head: `{"verb": (8, ...), "object": (9, ...)}` for the actions of Charades
+            (`kerasfast.models.composition`). `None`: an independent head.
 
     Raises:
         ValueError: A number below 1, an unknown activation or a wrong number of names.
@@ -36,6 +40,7 @@ class Head:
     classes: int
     activation: str = "sigmoid"
     labels: tuple[str, ...] | None = None
+    parts: Mapping[str, tuple[int, ...]] | None = None
 
     def __post_init__(self) -> None:
         if type(self.classes) is not int or self.classes < 1:  # a NumPy integer would not go into JSON
@@ -76,8 +81,10 @@ def as_heads(heads: Mapping[str, int | Head | Mapping[str, Any]]) -> dict[str, H
             )
         if isinstance(head, Mapping):
             labels = head.get("labels")
-            head = Head(**{**head, "labels": None if labels is None else tuple(labels)})
+            parts = {part: tuple(indices) for part, indices in (head.get("parts") or {}).items()}
+            head = Head(**{**head, "labels": None if labels is None else tuple(labels), "parts": parts or None})
         rows[name] = head if isinstance(head, Head) else Head(head)
+    check_parts(rows)
     return rows
 
 
@@ -213,13 +220,35 @@ def _pool_one(x: Any, window: int | None, variant: Variant, options: LayerOption
     return x
 
 
-def classify(x: Any, name: str, head: Head, average: str) -> tuple[Any, Any]:
-    """One head on `(batch, h', w', channels)`.
+def head_logits(x: Any, heads: Mapping[str, Head]) -> dict[str, Any]:
+    """Logits of every head on `(..., channels)`, before anything is averaged.
 
     Everything is float32 under every policy: bfloat16 has 8 bits for a probability.
+    """
+    logits = {}
+    for name, head in heads.items():
+        dense = keras.layers.Dense(
+            head.classes,
+            kernel_initializer=keras.initializers.RandomNormal(stddev=0.01),
+            name=f"head_{name}",
+            dtype="float32",
+        )
+        logits[name] = dense(x)
+    composed = {
+        name: ComposedLogits(head.parts, name=f"head_{name}_parts", dtype="float32")(
+            logits[name], [logits[part] for part in head.parts]
+        )
+        for name, head in heads.items()
+        if head.parts
+    }
+    return logits | composed
+
+
+def classify(logits: Any, name: str, head: Head, average: str) -> tuple[Any, Any]:
+    """One head on its logits `(batch, h', w', classes)`.
 
     Args:
-        x: Pooled features, after dropout and embedding.
+        logits: Of every position.
         name: Name of the head and of its output.
         head: Classes and activation.
         average: `logits` or `probabilities`, whichever is averaged over the positions.
@@ -227,14 +256,8 @@ def classify(x: Any, name: str, head: Head, average: str) -> tuple[Any, Any]:
     Returns:
         Logits, averaged over positions, and probabilities, both `(batch, classes)`.
     """
-    dense = keras.layers.Dense(
-        head.classes,
-        kernel_initializer=keras.initializers.RandomNormal(stddev=0.01),
-        name=f"head_{name}",
-        dtype="float32",
-    )(x)
-    logits = AveragePositions(name=f"{name}_logits", dtype="float32")(dense)
+    averaged = AveragePositions(name=f"{name}_logits", dtype="float32")(logits)
     if average == "logits":
-        return logits, keras.layers.Activation(head.activation, name=name, dtype="float32")(logits)
-    scores = keras.layers.Activation(head.activation, name=f"{name}_scores", dtype="float32")(dense)
-    return logits, AveragePositions(name=name, dtype="float32")(scores)
+        return averaged, keras.layers.Activation(head.activation, name=name, dtype="float32")(averaged)
+    scores = keras.layers.Activation(head.activation, name=f"{name}_scores", dtype="float32")(logits)
+    return averaged, AveragePositions(name=name, dtype="float32")(scores)
