@@ -55,3 +55,12 @@ def test_arguments_that_do_not_agree_are_refused(tmp_path):
     frames = [np.zeros((2, 8, 8, 3), np.uint8)]
     with pytest.raises(ValueError, match=r"Received: 1 videos, labels \(2, 3\), scores \(2, 3\), 3 names"):
         plots.predictions(frames, np.zeros((2, 3)), np.zeros((2, 3)), "abc", tmp_path / "p.png")
+
+
+@pytest.mark.parametrize("classes", [3, 60])
+def test_a_confusion_matrix_shows_the_diagonal(classes, tmp_path):
+    confusion = np.eye(classes, dtype=int) * 7
+    confusion[0, -1] = 3
+    plots.confusion_matrix(confusion, [f"class number {i}" for i in range(classes)], tmp_path / "c.png")
+    picture = image.imread(tmp_path / "c.png")
+    assert picture.shape[0] > 300 and picture[..., :3].std() > 0.05

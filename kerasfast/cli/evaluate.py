@@ -76,9 +76,6 @@ def evaluate(
         asked = {name: value for name, value in asked.items() if value is not None}
         metrics, path = _evaluate(model, records, asked, quick, written, file)
     out.print(metrics_table(metrics))
-    for name, values in metrics["heads"].items():
-        if values["skipped"]:
-            out.print(f"{name}: {len(values['skipped'])} classes without a positive row are in no mean.", style="dim")
     if path is not None:
         out.print(f"Written to {path}.")
 
@@ -141,13 +138,19 @@ def _in_run(model: str, *suffix: str) -> Path | None:
 
 
 def metrics_table(metrics: dict[str, Any]) -> Table:
-    """One row a head: mAP with its interval, chance and their ratio, macro F1; accuracy where a head has it."""
+    """One row a head: mAP with its interval, chance and their ratio, macro F1; accuracy where a head has it.
+
+    Args:
+        metrics: What `kerasfast.evaluate` or `kerasfast.train.localize.localize` gave.
+    """
     protocol = metrics["protocol"]
     title = f"{protocol['videos']} videos, {protocol['clips']} clips x {protocol['crops']} crops, {protocol['merge']}"
     heads = metrics["heads"]
     single = any("top1" in values for values in heads.values())
     columns = ["head", "mAP", "95 %", "chance", "ratio", "F1", *(["top-1", "top-5"] if single else [])]
-    table = Table(*columns, title=f"{title} ({protocol['name']})")
+    skipped = [f"{head} {len(values['skipped'])}" for head, values in heads.items() if values["skipped"]]
+    caption = f"Classes without a positive row, in no mean: {', '.join(skipped)}" if skipped else None
+    table = Table(*columns, title=f"{title} ({protocol['name']})", caption=caption)
     for head, values in heads.items():
         interval = values.get("interval")
         row = [

@@ -75,9 +75,9 @@ class MeanAveragePrecision(keras.metrics.Metric):
         for given in (labels, scores):
             if given.shape.rank != 2 or given.shape[1] not in (None, self.classes):
                 raise ValueError(f"{self.name} takes (batch, {self.classes}). Received: shape {tuple(given.shape)}.")
+        # Outside of the replicas there is none only where Keras looks at shapes, before the first step.
         context = tf.distribute.get_replica_context()
-        replica = context.replica_id_in_sync_group
-        replicas = context.num_replicas_in_sync
+        replica, replicas = (context.replica_id_in_sync_group, context.num_replicas_in_sync) if context else (0, 1)
         steps, count = (tf.convert_to_tensor(variable.value) for variable in (self.steps, self.count))
         batch = tf.shape(scores)[0]
         # Replica r has the places r, r + replicas, ...
@@ -98,7 +98,7 @@ class MeanAveragePrecision(keras.metrics.Metric):
         if not tf.executing_eagerly():
             return tf.constant(np.nan, self.dtype)
         turns, scores, labels, count = (
-            np.asarray(keras.ops.convert_to_numpy(variable.value))
+            tf.convert_to_tensor(variable.value).numpy()
             for variable in (self.turns, self.scores, self.labels, self.count)
         )
         kept = np.flatnonzero(turns[: self.capacity])
