@@ -79,8 +79,8 @@ def test_a_file_that_is_shorter_than_listed_repeats_its_last_frame(model, charad
 def test_crops_are_merged_by_the_rule_of_the_head(model, videos, rows):
     row = rows[1]  # g7, 96 x 72
     views = np.concatenate(list(module._batches(model, row, videos[row.id], 3, batch_size=75)))
-    expected = model.predict(views, verbose=0)["action"].reshape(25, 3, -1).max(axis=1)
-    found = score_frames(model, [row], videos, crops=3, batch_size=16, heads=["action"])
+    expected = model.predict_on_batch(views)["action"].reshape(25, 3, -1).max(axis=1)
+    found = score_frames(model, [row], videos, crops=3, batch_size=75, heads=["action"])
     np.testing.assert_allclose(found["action"][0], expected, rtol=1e-4)
 
 

@@ -78,7 +78,7 @@ def confusion_matrix(confusion: np.ndarray, names: Sequence[str], path: str | Pa
         for row, column in zip(*np.nonzero(confusion), strict=True):
             colour = "white" if shares[row, column] > 0.5 else "black"
             count = int(confusion[row, column])
-            axes.text(column, row, count, ha="center", va="center", fontsize=7, color=colour)
+            axes.text(column, row, str(count), ha="center", va="center", fontsize=7, color=colour)
     figure.savefig(path, dpi=110)
 
 

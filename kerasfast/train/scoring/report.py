@@ -187,7 +187,7 @@ def _by_name(names: Sequence[str], values: np.ndarray) -> dict[str, float]:
 def _accuracy(single: SingleLabel, names: Sequence[str]) -> dict[str, Any]:
     """Accuracy in plain types; of the confusion matrix the cells that are not 0, true class first."""
     cells = {
-        names[true]: {names[found]: int(row[found]) for found in np.flatnonzero(row)}
+        names[true]: {names[found]: int(row[found]) for found in np.flatnonzero(row).tolist()}
         for true, row in enumerate(single.confusion)
         if row.any()
     }
