@@ -220,7 +220,7 @@ def _batches(
 
 
 def _clips(model: VideoClassifier, row: VideoRow, video: PictureSource) -> Iterator[Any]:
-    """The clips in time order, uint8 `(T, H, W, 3)`, scaled; of the video only the frames that a clip still needs are kept."""
+    """The scaled clips in time order, uint8 `(T, H, W, 3)`; only frames that a clip still needs are kept."""
     clip = model.clip
     length = video.announced_length(clip.fps)
     starts = centred_starts(row.length_seconds or length / clip.fps, clip)
