@@ -105,6 +105,12 @@ TESTED_BY = {
     "models/row.py": "test_models_variants.py",
     "train/callbacks.py": "test_train_recipe.py",
     "train/recipe_sections.py": "test_train_recipe.py",
+    "train/scoring/files.py": "test_train_scoring_report.py",
+    "train/scoring/heads.py": "test_train_evaluate.py",
+    "train/scoring/tables.py": "test_train_scoring_report.py",
+    "train/scoring/videos.py": "test_train_evaluate.py",
+    "train/recipe_checks.py": "test_train_recipe.py",
+    "train/recipe_training.py": "test_train_recipe.py",
     "train/toml_tables.py": "test_train_recipe.py",
 }
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 import train_records
 
 from kerasfast.data.errors import DataError
@@ -14,6 +15,7 @@ from kerasfast.data.pipeline import testing as pipeline  # pytest would take an 
 from kerasfast.models.classifier import build
 from kerasfast.train.evaluate import evaluate, score_videos
 from kerasfast.train.metrics import mean_average_precision
+from kerasfast.train.scoring.submission import read_classify
 
 VIDEOS, CLIPS, CROPS = 5, 2, 3
 
@@ -70,7 +72,12 @@ def test_the_result_is_what_metrics_json_holds(model, records, scores, tmp_path)
     assert metrics["subsets"]["red"]["classes"] == ["rise red", "fall red"]
     protocol = {"clips": CLIPS, "crops": 3, "merge": "max", "videos": VIDEOS, "views": 6, "split": "test"}
     assert protocol.items() <= metrics["protocol"].items()
+    assert metrics["protocol"]["name"] == "custom"
+    assert row["weighted_map"] == expected.weighted_map
+    low, high = metrics["overall_interval"]["low"], metrics["overall_interval"]["high"]
+    assert 0 < low < high <= 1
     assert set(metrics["versions"]) >= {"kerasfast", "keras", "tensorflow"} and metrics["seconds"] > 0
+    assert metrics["forecast_seconds"] > 0 and metrics["scoring_seconds"] <= metrics["seconds"]
     total = VIDEOS * CLIPS * CROPS
     assert calls[-1] == (total, total) and calls[0] == (4, total)
 
@@ -122,6 +129,66 @@ def test_only_the_chosen_heads_have_to_fit(records):
     assert list(metrics["heads"]) == ["verb"]
     with pytest.raises(ValueError, match=r"heads must be among verb, action. Received: vreb"):
         evaluate(other, records, heads=["vreb"])
+
+
+def test_scores_with_a_missing_or_doubled_row_are_refused(model, records, scores):
+    for rows, problem in ((range(4), "1 missing"), ((0, 1, 2, 3, 4, 4), "1 doubled")):
+        given = {head: values[list(rows)] for head, values in scores.items()}
+        with pytest.raises(ValueError, match=rf"one row for each of the 5 videos.* Received: .*{problem}"):
+            evaluate(model, records, scores=given)
+
+
+def test_the_same_clip_for_all_views_is_refused(model, records, monkeypatch):
+    """A pipeline that shows the first clip of a video in place of each of its clips."""
+
+    def first_clip(*arguments, **options):
+        views = whole(*arguments, **options)  # a batch holds the views of one video
+        return views.map(lambda frames, video, view: (tf.tile(frames[:CROPS], [CLIPS, 1, 1, 1, 1]), video, view))
+
+    whole = pipeline.testing_views
+    monkeypatch.setattr(pipeline, "testing_views", first_clip)
+    with pytest.raises(ValueError, match="same scores for all clips of 5 of the 5 videos"):
+        evaluate(model, records, clips=CLIPS, crops=CROPS, batch_size=CLIPS * CROPS)
+
+
+def test_the_time_is_forecast_before_the_first_view(model, records):
+    events = []
+    score_videos(
+        model,
+        records,
+        clips=1,
+        crops=3,
+        batch_size=4,
+        announce=lambda forecast: events.append((forecast.views, forecast.videos)),
+        progress=lambda *done: events.append(done),
+    )
+    assert events == [(3, VIDEOS), (4, 15), (8, 15), (12, 15), (15, 15)]
+
+
+def test_a_split_without_a_label_is_refused_before_it_is_scored(model, records, tmp_path):
+    copy = Path(shutil.copytree(records, tmp_path / "records"))
+    manifest = json.loads((copy / "manifest-test.json").read_text())
+    manifest["class_counts"]["object"] = [0, 0]
+    (copy / "manifest-test.json").write_text(json.dumps(manifest))
+    with pytest.raises(DataError, match="split 'test': none of its 5 videos has a label of head 'object'"):
+        evaluate(model, copy, progress=lambda *done: 1 / 0)
+    manifest["videos"] = []
+    (copy / "manifest-test.json").write_text(json.dumps(manifest))
+    with pytest.raises(DataError, match="split 'test': holds no video, so that nothing can be scored"):
+        evaluate(model, copy)
+
+
+def test_thresholds_and_tables(model, records, scores, tmp_path):
+    limits = np.quantile(scores["action"], 0.4, axis=0)
+    metrics = evaluate(
+        model, records, scores=scores, thresholds={"action": limits}, resamples=0, files=tmp_path, protocol="quick"
+    )
+    decided, labels = scores["action"] >= limits, pipeline.video_labels(records, "test")["action"] > 0
+    assert metrics["heads"]["action"]["micro"]["recall"] == (decided & labels).sum() / labels.sum()
+    assert "interval" not in metrics["heads"]["action"] and metrics["forecast_seconds"] is None
+    assert (tmp_path / "classes-verb.csv").is_file()
+    ids = [video["id"] for video in json.loads((Path(records) / "manifest-test.json").read_text())["videos"]]
+    np.testing.assert_array_equal(read_classify(tmp_path / "classify-action.txt", ids, 3), scores["action"])
 
 
 def test_a_flipped_bit_is_found_when_it_is_read(model, records, tmp_path):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.metrics import average_precision_score
 
 from kerasfast.train.metrics import chance_average_precision, mean_average_precision, shuffled_control
 
@@ -91,6 +92,49 @@ def test_chance_is_the_mean_over_random_rankings(positives, rows):
     drawn = [official_ap(labels.tolist(), generator.permutation(rows).tolist()) for _ in range(2000)]
     error = np.std(drawn) / np.sqrt(len(drawn))
     assert abs(np.mean(drawn) - chance_average_precision(np.array([positives]), rows)[0]) <= 4 * error + 1e-12
+
+
+def test_both_rules_at_the_size_of_charades():
+    """1,863 videos x 157 actions with ties and unlabelled rows, against code that shares nothing with the module's."""
+    generator = np.random.default_rng(5)
+    labels = (generator.random((1863, 157)) < generator.uniform(0.004, 0.2, 157)).astype(int)
+    labels[generator.choice(1863, 49, replace=False)] = 0
+    scores = np.round(generator.random(labels.shape) + 0.2 * labels, 2)  # 121 values: every score is a tie
+    found = {rule: mean_average_precision(labels, scores, rule) for rule in ("sklearn", "charades")}
+    stepwise = [grouped_ap(labels[:, c], scores[:, c]) for c in range(157)]
+    np.testing.assert_allclose(found["sklearn"].ap, stepwise, rtol=1e-12)
+    assert found["sklearn"].map == pytest.approx(average_precision_score(labels, scores, average="macro"), rel=1e-12)
+    masked = np.where(labels.any(axis=1, keepdims=True), scores, -np.inf)
+    official = [official_ap(labels[:, c].tolist(), masked[:, c].tolist()) for c in range(157)]
+    np.testing.assert_allclose(found["charades"].ap, official, rtol=1e-12)
+    assert found["charades"].map == pytest.approx(np.mean(official), rel=1e-12)
+    sizes = labels.sum(axis=0)
+    assert found["charades"].weighted_map == pytest.approx(np.dot(official, sizes) / sizes.sum(), rel=1e-12)
+    assert (found["sklearn"].rows, found["charades"].rows) == (1863, labels.any(axis=1).sum())
+
+
+def grouped_ap(labels, scores):
+    """Sum over the distinct scores of (recall - recall before) * precision, every count made anew."""
+    total, before = 0.0, 0.0
+    for threshold in np.unique(scores)[::-1]:
+        chosen = labels[scores >= threshold]
+        recall = chosen.sum() / labels.sum()
+        total, before = total + (recall - before) * chosen.mean(), recall
+    return total
+
+
+def test_frames_without_labels_compete_in_localisation():
+    labels, scores = tied_problem()
+    found = mean_average_precision(labels, scores, "charades_localize")
+    expected = [official_ap(labels[:, c].tolist(), scores[:, c].tolist()) for c in range(labels.shape[1])]
+    np.testing.assert_allclose(found.ap, expected, rtol=1e-12)
+    assert found.rows == len(labels)
+
+
+def test_constant_scores_can_be_allowed():
+    labels, _ = tied_problem()
+    found = mean_average_precision(labels, np.full(labels.shape, 0.5), allow_constant=True)
+    assert found.map == pytest.approx(found.prevalence) and found.constant == tuple(range(12))
 
 
 def test_shuffled_control_comes_out_at_chance_and_real_scores_do_not():

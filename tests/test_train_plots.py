@@ -70,3 +70,12 @@ def test_reliability_is_drawn_for_any_number_of_heads(tmp_path):
             assert (np.abs(picture * 255 - colour).max(axis=-1) < 2).sum() > 100 * len(heads)
     with pytest.raises(ValueError, match="at least one head"):
         plots.reliability({}, tmp_path / "r.png")
+
+
+@pytest.mark.parametrize("classes", [3, 60])
+def test_a_confusion_matrix_shows_the_diagonal(classes, tmp_path):
+    confusion = np.eye(classes, dtype=int) * 7
+    confusion[0, -1] = 3
+    plots.confusion_matrix(confusion, [f"class number {i}" for i in range(classes)], tmp_path / "c.png")
+    picture = image.imread(tmp_path / "c.png")
+    assert picture.shape[0] > 300 and picture[..., :3].std() > 0.05

@@ -40,7 +40,7 @@ def demo(
 ) -> None:
     """Watch the whole job: videos, records, training, evaluation, export, serving."""
     start_tensorflow()
-    from kerasfast.cli.training import metrics_table
+    from kerasfast.cli.evaluate import metrics_table
     from kerasfast.data.miniature.generate import motion_actions
     from kerasfast.serving.saved_model import export
     from kerasfast.train.evaluate import evaluate, score_videos

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from kerasfast.cli import calibrate, demo, port, predict, records, serving, training, verify, zoo
+from kerasfast.cli import calibrate, demo, evaluate, port, predict, records, serving, training, verify, zoo
 from kerasfast.cli.console import err, sub_app
 from kerasfast.data.memory import keep_freed_memory
 
@@ -18,7 +18,7 @@ app.command("verify", epilog=verify.EXAMPLE)(verify.verify)
 app.command("predict", epilog=predict.EXAMPLE)(predict.predict)
 app.add_typer(records.app, name="records")
 app.command("train", epilog=training.TRAIN_EXAMPLE)(training.train)
-app.command("evaluate", epilog=training.EVALUATE_EXAMPLE)(training.evaluate)
+app.command("evaluate", epilog=evaluate.EXAMPLE)(evaluate.evaluate)
 app.command("calibrate", epilog=calibrate.EXAMPLE)(calibrate.calibrate)
 app.command("export", epilog=serving.EXAMPLE)(serving.export)
 

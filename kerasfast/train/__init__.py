@@ -9,6 +9,7 @@ import importlib
 from typing import Any
 
 _MODULES = {
+    "MeanAveragePrecision": "scoring.keras_metric",
     "OperatingPoints": "operating_points",
     "Recipe": "recipe",
     "Result": "metrics",

@@ -12,36 +12,49 @@ import numpy as np
 
 from kerasfast.data.files import write_json
 from kerasfast.data.records.read import read_manifest
-from kerasfast.train.metrics import Result, Rule, mean_average_precision, shuffled_control
-from kerasfast.train.views import ViewMerger, merge_rules
+from kerasfast.train.metrics import Rule
+from kerasfast.train.scoring.files import write_files
+from kerasfast.train.scoring.forecast import Forecast, ScoringClock
+from kerasfast.train.scoring.heads import check_heads, check_labelled, chosen_heads
+from kerasfast.train.scoring.protocols import choose_views
+from kerasfast.train.scoring.report import report_heads, subset_summary, summary
+from kerasfast.train.scoring.rows import check_rows
+from kerasfast.train.scoring.videos import score_videos
+from kerasfast.train.views import merge_rules
 
 if TYPE_CHECKING:
     from kerasfast.models.classifier import VideoClassifier
-    from kerasfast.models.heads import Head
 
 
 def evaluate(
     model: VideoClassifier,
     records: str | Path,
     *,
-    clips: int = 10,
-    crops: int = 3,
+    protocol: str | None = None,
+    clips: int | None = None,
+    crops: int | None = None,
     merge: str | None = None,
     split: str = "test",
     rule: Rule = "sklearn",
     batch_size: int = 16,
     crop_size: int | None = None,
     heads: Sequence[str] | None = None,
+    thresholds: float | Mapping[str, Any] = 0.5,
+    resamples: int = 200,
     subsets: Mapping[str, Sequence[int]] | None = None,
     scores: Mapping[str, np.ndarray] | None = None,
     out: str | Path | None = None,
+    files: str | Path | None = None,
     progress: Callable[[int, int], None] | None = None,
+    announce: Callable[[Forecast], None] | None = None,
 ) -> dict[str, Any]:
     """Score a model on the videos of a split.
 
     Args:
         model: A model whose scored heads are among those of the records, with as many classes.
         records: Folder of `kerasfast records build`, or its address in a store (`s3://`).
+        protocol: `full` (10 clips x 3 crops) or `quick` (3 clips x 1 crop); None: `clips` and `crops` say it, and
+            `full` where they are not given either.
         clips: Clips of a video, spread evenly over it.
         crops: Crops of a clip: 3 or 1.
         merge: How the views of a video become one score, element by element: `max` or `mean`; None: `max` for sigmoid
@@ -52,29 +65,40 @@ def evaluate(
         crop_size: Side of a view in pixels; None: the architecture's.
         heads: Heads to score; None: all. The others may differ from those of the records, as where a split holds new
             pairs of known verbs and objects.
+        thresholds: Scores from which on a sigmoid head says yes: one for all classes, or by head one or `(classes,)`.
+        resamples: Resamples of the bootstrap over videos behind `interval`; 0 for none.
         subsets: Name -> indices of action classes that get their own line, such as those that motion alone tells
             apart.
         scores: What `score_videos` gave for the same protocol, so that nothing is scored twice.
         out: File to write the result to, such as `runs/a/metrics.json`.
+        files: Folder to write tables and submission files to (`kerasfast.train.scoring.files`).
         progress: Called after each batch with the views done and the views in all.
+        announce: Called once, before the views are scored, with a forecast of the time that they will take.
 
     Returns:
-        `{"heads": {name: {"map", "chance", "prevalence", "ap": {class: AP}, "shuffled", "skipped", "constant"}},
-        "overall_map", "overall_chance", "subsets", "protocol", "versions", "seconds"}`, ready for JSON. Classes
+        `{"heads": {name: {"map", "chance", "prevalence", "ap": {class: AP}, "weighted_map", "shuffled", "skipped",
+        "constant", "silent", "macro", "micro", "interval"}}, "overall_map", "overall_chance", "overall_interval",
+        "subsets", "protocol", "versions", "seconds", "scoring_seconds", "forecast_seconds"}`, ready for JSON. Classes
         without positives are in `skipped` and in no mean. `shuffled` is the mAP of the scores against the labels of
-        other videos, which has to come out at `chance`.
+        other videos, which has to come out at `chance`. A softmax head has `top1`, `top5` (of fewer classes, all of
+        them), `class_accuracy` and `confusion` too.
 
     Raises:
-        ValueError: Heads that do not fit the records; scores that are NaN, constant or incomplete.
-        DataError: Records that are missing, damaged, or of other clips.
+        ValueError: Heads that do not fit the records; scores that are NaN, constant, the same for all clips or
+            incomplete; a protocol or thresholds that do not exist.
+        DataError: Records that are missing, damaged, of other clips, or without a labelled video.
     """
     from kerasfast.data.pipeline.testing import video_labels
 
     begin = time.perf_counter()
+    name, clips, crops = choose_views(protocol, clips, crops)
     manifest = read_manifest(records, split)
     scored = chosen_heads(model, heads)
-    check_heads({name: head.classes for name, head in scored.items()}, manifest.labels.sizes, str(records))
+    sizes = {head: row.classes for head, row in scored.items()}
+    check_heads(sizes, manifest.labels.sizes, str(records))
     rules = merge_rules(scored, merge)
+    check_labelled(len(manifest.videos), manifest.class_counts, list(scored), f"{records}, split {split!r}")
+    clock = ScoringClock(announce)
     if scores is None:
         scores = score_videos(
             model,
@@ -87,19 +111,25 @@ def evaluate(
             crop_size=crop_size,
             heads=heads,
             progress=progress,
+            announce=clock.start,
         )
-    labels = video_labels(records, split)
-    results = {head: _named(head, labels[head], scores[head], rule) for head in scored}
+        clock.stop()
+    scores = check_rows(scores, sizes, len(manifest.videos))
+    reports = report_heads(
+        video_labels(records, split),
+        scores,
+        softmax={head: row.activation == "softmax" for head, row in scored.items()},
+        rule=rule,
+        thresholds=thresholds,
+        resamples=resamples,
+    )
     names = manifest.labels.heads
-    metrics: dict[str, Any] = {
-        "heads": {head: _head(results[head], labels[head], scores[head], rule, names[head]) for head in results},
-        "overall_map": float(np.mean([result.map for result in results.values()])),
-        "overall_chance": float(np.mean([result.chance for result in results.values()])),
-    }
+    metrics = summary(reports, names)
     if subsets:
-        metrics["subsets"] = {key: _subset(results, classes, names) for key, classes in subsets.items()}
+        metrics["subsets"] = {key: subset_summary(reports, classes, names) for key, classes in subsets.items()}
     spec = model.clip
     metrics["protocol"] = {
+        "name": name,
         "clips": clips,
         "crops": crops,
         "merge": rules if len(set(rules.values())) > 1 else next(iter(rules.values())),
@@ -112,88 +142,14 @@ def evaluate(
         "model": model.name,
     }
     metrics["versions"] = versions()
+    metrics |= clock.to_dict()
     metrics["seconds"] = round(time.perf_counter() - begin, 2)
+    if files is not None:
+        write_files(files, reports, names, [str(video["id"]) for video in manifest.videos], scores)
     if out is not None:
         Path(out).parent.mkdir(parents=True, exist_ok=True)
         write_json(Path(out), metrics)
     return metrics
-
-
-def score_videos(
-    model: VideoClassifier,
-    records: str | Path,
-    *,
-    clips: int = 10,
-    crops: int = 3,
-    merge: str | None = None,
-    split: str = "test",
-    batch_size: int = 16,
-    crop_size: int | None = None,
-    heads: Sequence[str] | None = None,
-    progress: Callable[[int, int], None] | None = None,
-) -> dict[str, np.ndarray]:
-    """Merge the probabilities of all views of each video; arguments and errors as in `evaluate`.
-
-    Returns:
-        Per head float64 `(videos, classes)`, rows as in the manifest and in `kerasfast.data.video_labels`.
-    """
-    from kerasfast.data.pipeline.reading import named_damage
-    from kerasfast.data.pipeline.testing import testing_views
-
-    side = crop_size or model.variant.test_crop_size
-    videos, views = len(read_manifest(records, split).videos), clips * crops
-    scored = chosen_heads(model, heads)
-    sizes = {name: head.classes for name, head in scored.items()}
-    merger = ViewMerger(sizes, videos, views, merge_rules(scored, merge))
-    batches = testing_views(
-        records,
-        model.clip,
-        clips,
-        crops,
-        crop_size=side,
-        short_side=side,
-        # Weights of Something-Something see frames of the whole video.
-        strategy="uniform" if model.sampling == "video" else "dense",
-        split=split,
-        batch_size=batch_size,
-    )
-    done = 0
-    with named_damage(records, split):
-        for frames, video, view in batches:
-            given = model.predict_on_batch(frames)
-            merger.add({head: given[head] for head in scored}, np.asarray(video), np.asarray(view))
-            done += len(video)
-            if progress is not None:
-                progress(done, videos * views)
-    return merger.result()
-
-
-def chosen_heads(model: VideoClassifier, names: Sequence[str] | None) -> dict[str, Head]:
-    """The heads of a model by these names, or all of them.
-
-    Raises:
-        ValueError: The model has no such head.
-    """
-    unknown = set(names or ()) - set(model.heads)
-    if unknown:
-        raise ValueError(f"heads must be among {', '.join(model.heads)}. Received: {', '.join(sorted(unknown))}.")
-    return {name: model.heads[name] for name in (names or model.heads)}
-
-
-def check_heads(model: Mapping[str, int], records: Mapping[str, int], where: str) -> None:
-    """Refuse heads that the records do not have, or have with another number of classes.
-
-    Raises:
-        ValueError: Names the head and both numbers.
-    """
-    for name, classes in model.items():
-        if records.get(name) != classes:
-            found = f"{records[name]} classes" if name in records else "no such head"
-            raise ValueError(
-                f"Head {name!r} of the model has {classes} classes; the records in {where} have {found} "
-                f"({', '.join(f'{key}: {value}' for key, value in records.items())}). "
-                "Build the model with heads that fit the records, or give the records of its data."
-            )
 
 
 def versions() -> dict[str, str]:
@@ -206,32 +162,3 @@ def versions() -> dict[str, str]:
 
     packages = {"kerasfast": kerasfast, "keras": keras, "tensorflow": tf, "numpy": np, "scikit-learn": sklearn}
     return {"python": platform.python_version(), **{key: module.__version__ for key, module in packages.items()}}
-
-
-def _named(head: str, labels: np.ndarray, scores: np.ndarray, rule: Rule) -> Result:
-    try:
-        return mean_average_precision(labels, scores, rule)
-    except ValueError as error:
-        raise ValueError(f"Head {head!r}: {error}") from error
-
-
-def _head(result: Result, labels: np.ndarray, scores: np.ndarray, rule: Rule, names: Sequence[str]) -> dict[str, Any]:
-    return {
-        "map": result.map,
-        "chance": result.chance,
-        "prevalence": result.prevalence,
-        "shuffled": shuffled_control(labels, scores, seed=0, rule=rule),
-        "skipped": [names[c] for c in result.skipped],
-        "constant": [names[c] for c in result.constant],
-        "ap": {name: float(ap) for name, ap in zip(names, result.ap, strict=True) if not np.isnan(ap)},
-    }
-
-
-def _subset(
-    results: Mapping[str, Result], classes: Sequence[int], names: Mapping[str, Sequence[str]]
-) -> dict[str, Any]:
-    if "action" not in results:
-        raise ValueError(f"Subsets are of action classes; the model has the heads {', '.join(results)}.")
-    part = results["action"].subset(classes)
-    shown = {"map": part.map, "chance": part.chance, "prevalence": part.prevalence}
-    return {**shown, "classes": [names["action"][c] for c in classes]}

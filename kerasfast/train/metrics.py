@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-Rule = Literal["sklearn", "charades"]
+Rule = Literal["sklearn", "charades", "charades_localize"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Result:
         prevalence: Mean share of positives over the same classes, which is what constant scores get.
         class_chance: Expected average precision of a random ranking, NaN for skipped classes.
         positives: Positive rows per class, int64 `(classes,)`.
-        rows: Rows that compete for a rank: all of them (`"sklearn"`) or those with a label (`"charades"`).
+        rows: Rows that compete for a rank: all of them, or those with a label (`"charades"`).
         skipped: Classes without a positive: neither 0 nor 1, they are left out of every mean.
         constant: Classes with positives whose scores are the same in every row; they rank nothing.
     """
@@ -36,6 +36,12 @@ class Result:
     rows: int
     skipped: tuple[int, ...]
     constant: tuple[int, ...]
+
+    @property
+    def weighted_map(self) -> float:
+        """The WAP of the official code of Charades: the mean of `ap` weighted by the positives of each class."""
+        scored = self.positives > 0
+        return float(np.average(self.ap[scored], weights=self.positives[scored]))
 
     def subset(self, classes: Sequence[int]) -> Result:
         """The same for some classes; the rows that compete stay those of all classes.
@@ -64,23 +70,30 @@ class Result:
         )
 
 
-def mean_average_precision(labels: np.ndarray, scores: np.ndarray, rule: Rule = "sklearn") -> Result:
+def mean_average_precision(
+    labels: np.ndarray, scores: np.ndarray, rule: Rule = "sklearn", *, allow_constant: bool = False
+) -> Result:
     """Average over classes the exact average precision, without thresholds or interpolation.
 
     Args:
         labels: `(rows, classes)`, 0 or 1.
         scores: `(rows, classes)`, larger means more likely. `-inf` (a missing prediction) is allowed under
-            `"charades"`.
+            the rules of Charades.
         rule: `"sklearn"`: `sklearn.metrics.average_precision_score`, every row counts and equal scores form
             one threshold, as in PySlowFast's `get_map`. `"charades"`: the official `Charades_v1_classify.m`:
             rows without any label sort last, equal scores keep their order, AP is the mean over the
-            positives of the precision at their rank.
+            positives of the precision at their rank. `"charades_localize"`: the official
+            `Charades_v1_localize.m`, the same with every row (a frame) at its own score.
+        allow_constant: Let all rows have the same scores, as at the first step of a training, whose mAP is the
+            prevalence then.
 
     Raises:
         ValueError: Wrong shapes, labels other than 0 and 1, scores that are not numbers, scores that do not
             depend on the row, or no class with a positive.
     """
     labels, scores = _checked(labels, scores, rule)
+    if not allow_constant:
+        _refuse_constant(scores)
     positives = labels.sum(axis=0)
     scored = np.flatnonzero(positives)
     if not len(scored):
@@ -89,14 +102,13 @@ def mean_average_precision(labels: np.ndarray, scores: np.ndarray, rule: Rule = 
             f"{labels.shape} that are all 0. Check the split and the annotations."
         )
     ap = np.full(labels.shape[1], np.nan)
-    if rule == "charades":
-        rows = int(labels.any(axis=1).sum())
-        ap[scored] = _charades_ap(labels[:, scored], scores[:, scored])
-    else:
+    rows = int(labels.any(axis=1).sum()) if rule == "charades" else len(labels)
+    if rule == "sklearn":
         from sklearn.metrics import average_precision_score
 
-        rows = len(labels)
         ap[scored] = [average_precision_score(labels[:, c], scores[:, c]) for c in scored]
+    else:
+        ap[scored] = _charades_ap(labels[:, scored], competing_scores(labels, scores, rule)[:, scored])
     class_chance = np.full(labels.shape[1], np.nan)
     class_chance[scored] = chance_average_precision(positives[scored], rows)
     constant = np.flatnonzero((scores == scores[0]).all(axis=0) & (positives > 0)) if len(scores) > 1 else []
@@ -145,9 +157,13 @@ def shuffled_control(
     return float(np.mean([mean_average_precision(labels, scores[order], rule).map for order in orders]))
 
 
+def competing_scores(labels: np.ndarray, scores: np.ndarray, rule: Rule) -> np.ndarray:
+    """The scores that rows are ranked by: their own, or -inf for rows without any label under `"charades"`."""
+    return np.where(labels.any(axis=1, keepdims=True), scores, -np.inf) if rule == "charades" else scores
+
+
 def _charades_ap(labels: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """Average precision per class of the official code; every class has a positive."""
-    scores = np.where(labels.any(axis=1, keepdims=True), scores, -np.inf)
     order = np.argsort(-scores, axis=0, kind="stable")
     hits = np.take_along_axis(labels, order, axis=0)
     precision = np.cumsum(hits, axis=0) / np.arange(1, len(labels) + 1)[:, None]
@@ -173,10 +189,13 @@ def _checked(labels: np.ndarray, scores: np.ndarray, rule: str) -> tuple[np.ndar
             f"scores must be numbers. Received: {scores[row, column]} at row {row}, class {column} "
             f"({int(unusable.sum())} in all). The model has diverged or a video was never scored."
         )
+    return labels.astype(np.int64), scores
+
+
+def _refuse_constant(scores: np.ndarray) -> None:
     if len(scores) > 1 and (scores == scores[0]).all():
         raise ValueError(
             f"scores must depend on the row. Received: {len(scores)} identical rows (first class: "
             f"{scores[0, 0]:.6g}), for which mAP is only the prevalence of the labels. The model ignores its "
             "input: check its weights, its batch norm statistics and the range of its frames (0..255)."
         )
-    return labels.astype(np.int64), scores

@@ -56,6 +56,36 @@ def curves(history: str | Path, path: str | Path) -> None:
     figure.savefig(path, dpi=120)
 
 
+def confusion_matrix(confusion: np.ndarray, names: Sequence[str], path: str | Path) -> None:
+    """Draw a confusion matrix: true classes down, predicted classes across, shares of the rows of the true class.
+
+    Up to 30 classes their names and counts are written too; more would not be legible.
+
+    Args:
+        confusion: `(classes, classes)` counts, true class first.
+        names: Class names.
+        path: PNG to write.
+    """
+    classes = len(names)
+    shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    named = classes <= 30
+    side = min(2.5 + 0.4 * classes, 12)
+    figure = Figure(figsize=(side + 1.2, side), layout="constrained")
+    axes = figure.subplots()
+    picture = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    figure.colorbar(picture, label="share of the true class")
+    axes.set(xlabel="predicted class", ylabel="true class", title="Confusion matrix")
+    if named:
+        short = [textwrap.shorten(str(name), 24, placeholder="...") for name in names]
+        axes.set_xticks(range(classes), short, rotation=90, fontsize=7)
+        axes.set_yticks(range(classes), short, fontsize=7)
+        for row, column in zip(*np.nonzero(confusion), strict=True):
+            colour = "white" if shares[row, column] > 0.5 else "black"
+            count = int(confusion[row, column])
+            axes.text(column, row, str(count), ha="center", va="center", fontsize=7, color=colour)
+    figure.savefig(path, dpi=110)
+
+
 def predictions(
     frames: Sequence[np.ndarray],
     labels: np.ndarray,
