@@ -111,6 +111,36 @@ def test_passes_are_a_function_of_seed_and_epoch(records_folder, tiny_clip):
     assert not np.array_equal(one_pass(clips_of(records_folder, tiny_clip, seed=4))[0], first)
 
 
+def test_datasets_of_several_batch_sizes_share_an_epoch(records_folder, tiny_clip):
+    """A turn of three clips, two for one dataset and one for the other; the second turn of five videos is not whole."""
+    single = [frames[0] for frames, _ in clips_of(records_folder, tiny_clip, seed=3)]
+    options = {"crop_size": 40, "short_side": (44, 60), "seed": 3}
+    pairs = training_clips(records_folder, tiny_clip, 2, turn=(0, 3), **options)
+    others = training_clips(records_folder, tiny_clip, 1, turn=(2, 3), **options)
+    assert (int(pairs.cardinality()), int(others.cardinality())) == (2, 1)
+    np.testing.assert_array_equal(one_pass(pairs)[0], [single[place] for place in (0, 1, 3, 4)])
+    np.testing.assert_array_equal(one_pass(others)[0], [single[2]])
+    later = training_clips(records_folder, tiny_clip, 2, turn=(0, 3), first_step=1, **options)
+    np.testing.assert_array_equal(one_pass(later)[0], [single[place] for place in (3, 4)])
+    shares = [training_clips(records_folder, tiny_clip, 2, turn=(0, 3), worker=(i, 2), **options) for i in range(2)]
+    for worker, share in enumerate(shares):
+        np.testing.assert_array_equal(one_pass(share)[0], [single[place] for place in (worker, 3 + worker)])
+
+
+@pytest.mark.parametrize(
+    "batch_size, options, message",
+    [
+        (2, {"turn": (2, 3)}, r"lie within its turn, and within the 5 clips.*turn=\(2, 3\), batch_size=2"),
+        (2, {"turn": (4, 8)}, r"within the 5 clips of an epoch.*turn=\(4, 8\)"),
+        (2, {"turn": (0, 4), "drop_remainder": False}, r"in whole batches.*drop_remainder=False"),
+        (2, {"turn": (1, 4), "clips_per_video": 2}, r"whole videos.*turn=\(1, 4\), clips_per_video=2"),
+    ],
+)
+def test_a_turn_that_no_batch_fits_is_refused(records_folder, tiny_clip, batch_size, options, message):
+    with pytest.raises(ValueError, match=message):
+        training_clips(records_folder, tiny_clip, batch_size, crop_size=40, short_side=(44, 60), **options)
+
+
 def test_the_global_seed_has_no_say_in_the_order(records_folder, tiny_clip):
     passes = []
     for global_seed in (1, 2):

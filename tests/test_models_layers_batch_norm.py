@@ -120,6 +120,31 @@ def test_statistics_are_float32_under_bfloat16(policy):
     np.testing.assert_allclose(layer.moving_variance, torch_norm.variance, rtol=1e-4)
 
 
+@pytest.mark.parametrize("graph", [False, True])
+def test_a_large_batch_is_normalised_in_groups(graph):
+    layer, _ = batch_norm(clips=2)
+    learn = functools.partial(layer, training=True)
+    if graph:
+        learn = tf.function(learn, input_signature=[tf.TensorSpec((None, None, None, None, 3))])
+    batch = np.random.default_rng(0).normal(3, 2, (4, 2, 3, 2, 3)).astype("float32")
+    parts = [batch_norm() for _ in range(2)]
+    expected = [norm(part, training=True) for (_, norm), part in zip(parts, (batch[:2], batch[2:]), strict=True)]
+    np.testing.assert_allclose(learn(batch), np.concatenate(expected), atol=2e-5)
+    np.testing.assert_allclose(layer.moving_mean, np.mean([norm.mean for _, norm in parts], axis=0), rtol=1e-5)
+    np.testing.assert_allclose(layer.moving_variance, np.mean([norm.variance for _, norm in parts], axis=0), rtol=1e-5)
+    again = BatchNorm.from_config(layer.get_config())
+    assert again.clips == 2
+
+
+def test_a_batch_below_a_group_is_one():
+    layer, torch_norm = batch_norm(clips=8)
+    for batch in some_batches():
+        np.testing.assert_allclose(layer(batch, training=True), torch_norm(batch, training=True), atol=2e-5)
+        np.testing.assert_allclose(layer.moving_variance, torch_norm.variance, rtol=1e-5)
+    batch = some_batches(1, seed=9)[0]
+    np.testing.assert_allclose(layer(batch), torch_norm(batch, training=False), atol=2e-5)
+
+
 def test_one_value_a_channel_does_not_divide_by_zero():
     layer, _ = batch_norm()
     one = np.ones((1, 1, 1, 1, 3), "float32")

@@ -6,9 +6,11 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from kerasfast.train import recipe as recipes
 from kerasfast.train.callbacks import TrainingDivergedError
+from kerasfast.train.optim import L2SGD
 from kerasfast.train.recipe_sections import HeadTable
 
 # Keras saves weights through an __array__ without NumPy 2's copy argument.
@@ -144,6 +146,112 @@ def test_steps_per_epoch_of_the_recipe_shortens_the_schedule(tmp_path):
     recipe = recipes.load(write(tmp_path, MINIMAL)).override(training={"steps_per_epoch": 4})
     rate = recipe.compile_args(steps_per_epoch=10)["optimizer"]._learning_rate
     assert float(rate(12)) == pytest.approx(0, abs=1e-7) and float(rate(6)) == pytest.approx(0.5)
+
+
+def test_the_rate_is_in_proportion_to_the_clips_of_an_update(tmp_path):
+    text = MINIMAL.replace("learning_rate = 1", "learning_rate = 1.6\nname = 'constant'\nbase_batch_size = 1024")
+    recipe = recipes.load(write(tmp_path, text)).override(training={"batch_size": 64})
+    accumulating = recipe.override(optimizer={"accumulate": 4})
+    for one, rate in ((recipe, 0.1), (accumulating, 0.4)):
+        assert float(one.compile_args(steps_per_epoch=10)["optimizer"].learning_rate) == pytest.approx(rate)
+
+
+def test_steps_are_rounded_to_whole_epochs(tmp_path):
+    text = MINIMAL.replace("epochs = 3", "steps = 25").replace(
+        "learning_rate = 1", "learning_rate = 1\nname = 'cosine'"
+    )
+    recipe = recipes.load(write(tmp_path, text))
+    assert [recipe.training.whole_epochs(steps) for steps in (10, 9, 100)] == [2, 3, 1]
+    rate = recipe.compile_args(steps_per_epoch=10)["optimizer"]._learning_rate
+    assert [float(rate(step)) for step in (10, 20)] == pytest.approx([0.5, 0], abs=1e-7)
+
+
+def test_compile_args_pass_what_the_optimizer_needs(tmp_path):
+    text = MINIMAL + "[optimizer]\nema = 0.9\naccumulate = 2\nclip_norm = 3\nrates = {backbone = 0.1}"
+    recipe = recipes.load(write(tmp_path, text))
+    assert recipes.load(write(tmp_path, recipe.to_toml())) == recipe
+    opt = recipe.compile_args(steps_per_epoch=10)["optimizer"]
+    assert (opt.use_ema, opt.gradient_accumulation_steps, opt.global_clipnorm) == (True, 2, 3)
+    assert opt.ema_momentum == pytest.approx(0.9**0.5) and opt.rates == {"backbone": 0.1}
+    rate = keras.optimizers.schedules.CosineDecay(0.5, 7)
+    assert recipe.compile_args(steps_per_epoch=10, learning_rate=rate)["optimizer"]._learning_rate is rate
+
+
+def test_mixed_float16_scales_the_loss(tmp_path):
+    """Keras looks at the policy of the model, which is float32: that of the recipe is its layers'."""
+    recipe = recipes.load(write(tmp_path, MINIMAL)).override(model={"dtype": "mixed_float16"})
+    opt = recipe.compile_args(steps_per_epoch=6)["optimizer"]
+    assert isinstance(opt, keras.optimizers.LossScaleOptimizer) and isinstance(opt.inner_optimizer, L2SGD)
+    plain = recipe.override(model={"dtype": "mixed_bfloat16"}).compile_args(steps_per_epoch=6)["optimizer"]
+    assert isinstance(plain, L2SGD)
+
+
+@pytest.mark.parametrize("dtype", [None, "mixed_float16"])
+def test_plateau_lowers_the_rate_when_validation_does_not_improve(tmp_path, dtype):
+    text = MINIMAL.replace(
+        "learning_rate = 1", "learning_rate = 0.1\nname = 'plateau'\npatience = 2\ndecay_factor = 0.5"
+    )
+    recipe = recipes.load(write(tmp_path, text + "[data]\nvalidation_split = 'test'")).override(model={"dtype": dtype})
+    model, (x, y) = dense_model(), arrays()
+    model.compile(**recipe.compile_args(steps_per_epoch=6))
+    opposite = {"action": 1 - y["action"]}
+    model.fit(
+        *(x, y),
+        batch_size=2,
+        epochs=3,
+        validation_data=(x, opposite),
+        verbose=0,
+        callbacks=recipe.callbacks(tmp_path / "run"),
+    )
+    # The first validation is the best; two later ones are not better.
+    assert float(model.optimizer.learning_rate) == pytest.approx(0.05)
+    rows = (tmp_path / "run" / "history.csv").read_text().splitlines()
+    assert [float(row.split(",")[-2]) for row in rows[1:]] == pytest.approx([0.1, 0.1, 0.1])
+
+
+def test_plateau_looks_at_what_decides_on_the_best_weights(tmp_path):
+    text = MINIMAL.replace("learning_rate = 1", "learning_rate = 0.1\nname = 'plateau'")
+    recipe = recipes.load(write(tmp_path, text + "best = 'map'\n[data]\nvalidation_split = 'test'"))
+    plateau = recipe.callbacks(tmp_path)[-1]
+    assert (plateau.monitor, plateau.mode, plateau.patience, plateau.factor) == ("val_map", "max", 5, 0.1)
+
+
+@pytest.mark.parametrize(
+    "extra, message",
+    [
+        ("", r"mine\.toml: schedule\.name = 'plateau' .* Received: no data\.validation_split"),
+        ("[data]\nvalidation_split = 'test'\n[multigrid]\n", r"long_cycle .* 'step'\. Received: 'plateau'"),
+    ],
+)
+def test_plateau_needs_a_validation_and_whole_clips(tmp_path, extra, message):
+    text = MINIMAL.replace("learning_rate = 1", "learning_rate = 0.1\nname = 'plateau'") + extra
+    with pytest.raises(ValueError, match=message):
+        recipes.load(write(tmp_path, text))
+
+
+def test_the_average_is_what_is_saved(tmp_path):
+    recipe = recipes.load(write(tmp_path, MINIMAL)).override(optimizer={"ema": 0.5})
+    model, (x, y) = dense_model(), arrays()
+    model.compile(**recipe.compile_args(steps_per_epoch=6))
+    model.fit(x, y, batch_size=2, epochs=2, verbose=0, callbacks=recipe.callbacks(tmp_path))
+    averages = [np.array(average) for average in model.optimizer._model_variables_moving_average]
+    other = dense_model()
+    other.load_weights(tmp_path / "best.weights.h5")
+    for a, b in zip(other.get_weights(), averages, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_accumulation_is_refused_where_keras_cannot_do_it(tmp_path):
+    recipe = recipes.load(write(tmp_path, MINIMAL)).override(optimizer={"accumulate": 2})
+    x, y = arrays()
+    strategy = tf.distribute.MirroredStrategy(["CPU:0"])
+    with strategy.scope():
+        with pytest.raises(ValueError, match=r"Received: optimizer\.accumulate=2 under MirroredStrategy"):
+            recipe.compile_args(steps_per_epoch=6)
+        model = dense_model()
+        model.compile(L2SGD(0.1, gradient_accumulation_steps=2), "binary_crossentropy")
+    with pytest.raises(RuntimeError, match="merge_call"):  # once this passes, there is nothing to refuse
+        model.fit(tf.data.Dataset.from_tensor_slices((x, y)).batch(2), shuffle=False, verbose=0)
 
 
 def dense_model():

@@ -105,6 +105,8 @@ class BatchNorm(keras.layers.BatchNormalization):
         policy: `replica` takes the statistics of the clips on one replica, `sync` those of all replicas
             (TensorFlow only), `frozen` uses the moving statistics in training too and leaves them as they are
             (gamma and beta still learn; set `trainable=False` to stop them).
+        clips: Under `replica`, the clips of a statistic: a batch of more is normalised in groups of as many (Wu et al.
+            2020, arXiv:1912.00998: what the network learns then does not depend on the batch); none: the whole batch.
         momentum: Weight of the old moving statistics in an update (torch's momentum of 0.1 is 0.9 here).
         epsilon: Added to the variance.
         **kwargs: Those of `keras.layers.BatchNormalization`, as far as they leave gamma, beta and the last axis alone.
@@ -115,7 +117,14 @@ class BatchNorm(keras.layers.BatchNormalization):
         ValueError: An unknown policy, `sync` on another backend than TensorFlow, or another rank or axis.
     """
 
-    def __init__(self, policy: str = "replica", momentum: float = 0.9, epsilon: float = 1e-5, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        policy: str = "replica",
+        momentum: float = 0.9,
+        epsilon: float = 1e-5,
+        clips: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         if policy not in BATCH_NORM_POLICIES:
             raise ValueError(
                 f"The batch-norm policy must be one of {', '.join(BATCH_NORM_POLICIES)}. Received: bn={policy!r}."
@@ -132,7 +141,7 @@ class BatchNorm(keras.layers.BatchNormalization):
                     f"Received: {key}={kwargs[key]!r}. Use keras.layers.BatchNormalization for that."
                 )
         super().__init__(momentum=momentum, epsilon=epsilon, synchronized=policy == "sync", **kwargs)
-        self.policy = policy
+        self.policy, self.clips = policy, clips
 
     def build(self, input_shape: Sequence[int | None]) -> None:
         if len(input_shape) != 5:
@@ -145,6 +154,8 @@ class BatchNorm(keras.layers.BatchNormalization):
         learning = bool(training) and self.trainable and self.policy != "frozen"
         if learning and self.policy == "sync":
             return self._sync(inputs)
+        if learning and self.clips is not None:
+            return self._grouped(inputs, self.clips)
         if keras.backend.backend() == "tensorflow":
             return self._fused(inputs, learning)
         return self._plain(inputs, learning)
@@ -186,6 +197,19 @@ class BatchNorm(keras.layers.BatchNormalization):
             self._update(mean, variance * _bessel(ops.size(x) // x.shape[-1]))
         return self._normalize(x, mean, variance)
 
+    def _grouped(self, inputs: Any, clips: int) -> Any:
+        x = ops.cast(inputs, "float32")
+        shape: Any = ops.shape(x)
+        batch, *sizes = shape
+        groups = batch // clips
+        groups = max(groups, 1) if isinstance(groups, int) else ops.maximum(groups, 1)
+        x = ops.reshape(x, (groups, batch // groups, *sizes))
+        mean, variance = ops.moments(x, axes=[1, 2, 3, 4], keepdims=True)
+        bessel = _bessel(ops.size(x) // (groups * sizes[-1]))
+        self._update(ops.mean(mean, axis=(0, 1, 2, 3, 4)), ops.mean(variance, axis=(0, 1, 2, 3, 4)) * bessel)
+        x = (x - mean) * (ops.rsqrt(variance + self.epsilon) * self.gamma) + self.beta
+        return ops.cast(ops.reshape(x, (batch, *sizes)), self.compute_dtype)
+
     def _sync(self, inputs: Any) -> Any:
         import tensorflow as tf
 
@@ -202,7 +226,7 @@ class BatchNorm(keras.layers.BatchNormalization):
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         config.pop("synchronized", None)  # follows from the policy
-        return {**config, "policy": self.policy}
+        return {**config, "policy": self.policy, "clips": self.clips}
 
 
 def _bessel(count: Any) -> Any:

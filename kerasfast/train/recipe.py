@@ -47,6 +47,24 @@ class Recipe:
     smoke: dict[str, Any] = field(default_factory=dict)
     name: str = ""
 
+    def __post_init__(self) -> None:
+        grid, rate = self.multigrid, self.schedule
+        if rate.name == "plateau" and self.data.validation_split is None:
+            raise ValueError(
+                "schedule.name = 'plateau' decays where the validation stops improving. "
+                "Received: no data.validation_split. Name a split, or take another schedule."
+            )
+        if grid is not None and grid.long_cycle and rate.name != "step":
+            raise ValueError(
+                "multigrid.long_cycle changes the clips within the stages of schedule.name = 'step'. "
+                f"Received: {rate.name!r}. Take 'step', or set multigrid.long_cycle = false."
+            )
+        if grid is not None and self.optimizer.ema is not None:
+            raise ValueError(
+                "multigrid and optimizer.ema do not go together: clips of one size would be averaged with those of "
+                f"another. Received: ema={self.optimizer.ema}. Leave one of them out."
+            )
+
     def override(self, **tables: Mapping[str, Any]) -> Recipe:
         """Return the recipe with some keys replaced; None sets a key back to its default.
 
@@ -67,38 +85,83 @@ class Recipe:
         table = to_table(self)
         return dump({"name": table.pop("name"), **table})
 
-    def compile_args(self, *, steps_per_epoch: int) -> dict[str, Any]:
+    def compile_args(
+        self,
+        *,
+        steps_per_epoch: int,
+        counts: Mapping[str, Any] | None = None,
+        learning_rate: Any = None,
+    ) -> dict[str, Any]:
         """Return the keyword arguments of `Model.compile`: `optimizer`, `loss` and `jit_compile`.
 
         Args:
-            steps_per_epoch: Batches of an epoch; the schedule counts in steps.
+            steps_per_epoch: Batches of an epoch; the schedule counts in batches.
+            counts: For each head how often each class labels a training video, for losses that weigh classes.
+            learning_rate: A schedule in place of the recipe's, such as that of `kerasfast.train.multigrid`.
+
+        Raises:
+            ValueError: A warm-up that does not fit the schedule, a loss that fits none of the heads, or
+                `optimizer.accumulate` where replicas cannot do so.
         """
         from kerasfast.train import losses, optim
+
+        chosen = self.optimizer
+        if chosen.accumulate > 1:
+            _check_accumulation(chosen.accumulate)
+        optimizer: Any = optim.optimizer(
+            chosen.name,
+            self.learning_rate(steps_per_epoch) if learning_rate is None else learning_rate,
+            momentum=chosen.momentum,
+            nesterov=chosen.nesterov,
+            weight_decay=chosen.weight_decay,
+            clip_norm=chosen.clip_norm,
+            rates=chosen.rates,
+            ema=chosen.ema,
+            accumulate=chosen.accumulate,
+        )
+        # Losses that have no arguments take none.
+        options = {"options": self.loss.options, "counts": counts} if self.loss.options or counts else {}
+        loss = losses.head_losses(self.model.activations, self.loss.name, **options)
+        return {"optimizer": self._scaled(optimizer), "loss": loss, "jit_compile": _jit_compile()}
+
+    @property
+    def highest_rate(self) -> float:
+        """Highest learning rate, in proportion to the clips of an update where the recipe says for how many."""
+        rate, clips = self.schedule, self.training.batch_size * self.optimizer.accumulate
+        return rate.learning_rate * clips / (rate.base_batch_size or clips)
+
+    def learning_rate(self, steps_per_epoch: int) -> Any:
+        """Return the schedule of the learning rate, or a number that does not change.
+
+        Args:
+            steps_per_epoch: Batches of an epoch; the schedule counts in batches.
+        """
+        from kerasfast.train import optim
 
         if self.training.steps_per_epoch is not None:
             steps_per_epoch = min(steps_per_epoch, self.training.steps_per_epoch)
         rate = self.schedule
-        warmup = rate.warmup_steps or round(rate.warmup_epochs * steps_per_epoch)
-        schedule = optim.schedule(
+        return optim.schedule(
             rate.name,
-            rate.learning_rate * self.training.batch_size / (rate.base_batch_size or self.training.batch_size),
+            self.highest_rate,
             self.training.whole_epochs(steps_per_epoch) * steps_per_epoch,
-            warmup_steps=warmup,
+            warmup_steps=rate.warmup_steps or round(rate.warmup_epochs * steps_per_epoch),
             warmup_from=rate.warmup_from,
             final_fraction=rate.final_fraction,
             decay_steps=tuple(round(epoch * steps_per_epoch) for epoch in rate.decay_epochs),
             decay_factor=rate.decay_factor,
         )
-        optimizer = optim.optimizer(
-            self.optimizer.name,
-            schedule,
-            momentum=self.optimizer.momentum,
-            nesterov=self.optimizer.nesterov,
-            weight_decay=self.optimizer.weight_decay,
-            clip_norm=self.optimizer.clip_norm,
-        )
-        loss = losses.head_losses(self.model.activations, self.loss.name)
-        return {"optimizer": optimizer, "loss": loss, "jit_compile": _jit_compile()}
+
+    def _scaled(self, optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
+        """Scale the loss under mixed_float16, where small gradients would become 0.
+
+        Keras does so by the policy of the model, which is the global one; `model.dtype` is that of its layers.
+        """
+        import keras
+
+        if self.model.dtype != "mixed_float16":
+            return optimizer
+        return keras.optimizers.LossScaleOptimizer(optimizer, name="loss_scale_optimizer")
 
     def evaluation_args(self) -> dict[str, Any]:
         """Keyword arguments of `kerasfast.evaluate` for the recipe's protocol."""
@@ -108,13 +171,30 @@ class Recipe:
         """Return callbacks of `Model.fit` that write `history.csv` and `best.weights.h5` into a folder.
 
         `best.weights.h5` holds the weights of the lowest validation loss, or the last ones where `fit` gets
-        no `validation_data`. A loss that is NaN or infinite raises `TrainingDivergedError`.
+        no `validation_data`; with `optimizer.ema` the averaged ones, which are validated too. The schedule `plateau`
+        lowers the rate here. A loss that is NaN or infinite raises `TrainingDivergedError`.
         """
+        import keras
+
+        from kerasfast.train.average import AveragedWeights
         from kerasfast.train.callbacks import BestWeights, HistoryFile, StopOnNaN
 
         folder = Path(run_folder)
         folder.mkdir(parents=True, exist_ok=True)
-        return [StopOnNaN(), HistoryFile(folder / "history.csv"), BestWeights(folder / "best.weights.h5")]
+        callbacks: builtins.list[keras.callbacks.Callback] = [StopOnNaN()]
+        if self.optimizer.ema is not None:
+            callbacks.append(AveragedWeights())
+        callbacks += [HistoryFile(folder / "history.csv"), BestWeights(folder / "best.weights.h5")]
+        if self.schedule.name == "plateau":
+            plateau = keras.callbacks.ReduceLROnPlateau(
+                monitor=f"val_{self.training.best}",
+                mode="max" if self.training.best == "map" else "min",
+                factor=self.schedule.decay_factor,
+                patience=self.schedule.patience,
+                min_delta=0.0,
+            )
+            callbacks.append(plateau)
+        return callbacks
 
 
 def load(name_or_path: str | Path) -> Recipe:
@@ -170,3 +250,21 @@ def _jit_compile() -> bool | str:
 
     several = tf.distribute.get_strategy().num_replicas_in_sync > 1
     return False if several or not tf.config.list_physical_devices("GPU") else "auto"
+
+
+def _check_accumulation(batches: int) -> None:
+    """Refuse accumulation where TensorFlow would: Keras updates within a condition, and replicas that exchange
+    gradients by a merge call (all but GPUs through NCCL) cannot do so there.
+    """
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        return
+    import tensorflow as tf
+
+    if not tf.__internal__.distribute.strategy_supports_no_merge_call():
+        raise ValueError(
+            "Gradients can be accumulated on one device without a strategy, or on GPUs that share them through NCCL. "
+            f"Received: optimizer.accumulate={batches} under {type(tf.distribute.get_strategy()).__name__}. "
+            "Set it to 1, or train on one device."
+        )

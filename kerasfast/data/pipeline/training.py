@@ -60,6 +60,7 @@ def training_clips(
     first_epoch: int = 0,
     first_step: int = 0,
     worker: tuple[int, int] | None = None,
+    turn: tuple[int, int] | None = None,
     same_clips: bool = False,
     drop_remainder: bool = True,
 ) -> tf.data.Dataset:
@@ -103,6 +104,8 @@ def training_clips(
             give it to `strategy.distribute_datasets_from_function`, and where a process has several replicas, which
             take a batch each there, `.rebatch(batch_size // replicas of all)`. What the clips are does not depend on
             it, except for `mixup`, which mixes within a share.
+        turn: Of how many clips of the epoch, in its order, one batch is taken, and where in them it begins, given as
+            (begin, length): datasets of other batch and crop sizes can so share an epoch, each clip coming once.
         same_clips: Every pass is epoch `first_epoch` again, for a validation.
         drop_remainder: Leave out the last batch of an epoch if it is not full.
 
@@ -125,7 +128,11 @@ def training_clips(
         check_worker(worker, {"batch_size": batch_size, "batch_size // clips_per_video": batch_size // clips_per_video})
         if not drop_remainder:
             raise ValueError("Workers share whole batches. Received: worker and drop_remainder=False. Leave one out.")
-    batches = draws // batch_size if drop_remainder else -(-draws // batch_size)
+    begin, length = turn or (0, batch_size)
+    if turn is not None:
+        _check_turn(begin, length, batch_size, clips_per_video, draws, drop_remainder)
+    # Whole batches; the last turn of an epoch need not be whole.
+    batches = (draws - begin - batch_size) // length + 1 if drop_remainder else -(-draws // batch_size)
     if not (seed >= 0 and first_epoch >= 0 and 0 <= first_step < batches and mixup >= 0):
         raise ValueError(
             f"seed, first_epoch and mixup must be at least 0 and first_step in 0 .. {batches - 1}. Received: "
@@ -135,6 +142,8 @@ def training_clips(
     taken = np.arange(len(manifest.videos))
     if drop_remainder:
         taken = share_of_worker(batches, videos_per_batch, worker or (0, 1))
+        batch_of_epoch, place = np.divmod(taken, videos_per_batch)
+        taken = (begin + batch_of_epoch * length) // clips_per_video + place
     taken = taken[first_step * videos_per_batch // shared_by :]
     weights = None if balanced is None else class_balance(manifest, balanced)
     rows_of = EpochRows(manifest, EpochOrder(len(manifest.videos), seed, weights), seed, taken)
@@ -259,4 +268,19 @@ def _check_sizes(
         raise ValueError(
             f"batch_size must be in 1 .. {draws}, the clips of an epoch of split {split!r}. Received: {batch_size!r}. "
             "Give a smaller one, or drop_remainder=False."
+        )
+
+
+def _check_turn(
+    begin: int, length: int, batch_size: int, clips_per_video: int, draws: int, drop_remainder: bool
+) -> None:
+    if not drop_remainder or begin % clips_per_video or length % clips_per_video:
+        raise ValueError(
+            "Datasets take turns in whole batches and whole videos. Received: "
+            f"turn={(begin, length)}, clips_per_video={clips_per_video!r}, drop_remainder={drop_remainder!r}."
+        )
+    if not (0 <= begin <= length - batch_size and begin + batch_size <= draws):
+        raise ValueError(
+            f"A batch must lie within its turn, and within the {draws} clips of an epoch. "
+            f"Received: turn={(begin, length)}, batch_size={batch_size!r}."
         )
