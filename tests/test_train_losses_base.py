@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from fresh_python import REPOSITORY, run_python
 from loss_case import COUNTS, MULTI_LABEL, SCORES, TARGETS, loss_of
 
 from kerasfast.train.losses import Asymmetric, ClassBalanced, PartialLabelMasking, loss_callbacks
@@ -134,3 +135,44 @@ def test_arguments_out_of_range_are_refused():
         ClassBalanced(**counts, beta=1)
     with pytest.raises(ValueError, match=r"bins of loss 'partial_label_masking' must be in \[2, inf\)"):
         PartialLabelMasking(**counts, bins=1)
+
+
+def test_two_replicas_compute_what_one_does():
+    """The mean over the batch and its gradients, weights by row, and what partial label masking counts."""
+    run_python(
+        """
+        import sys
+
+        sys.path.insert(0, "tests")
+        import keras
+        import numpy as np
+        import tensorflow as tf
+
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+        from loss_case import TARGETS, loss_of
+
+        names = ("distribution_balanced", "partial_label_masking")
+
+        def trained(strategy):
+            with strategy.scope():
+                keras.utils.set_random_seed(1)
+                inputs = keras.Input((3,))
+                heads = {name: keras.layers.Dense(5, activation="sigmoid", name=name)(inputs) for name in names}
+                model = keras.Model(inputs, heads)
+                losses = {name: loss_of(name) for name in names}
+                losses["partial_label_masking"].set_training(True)
+                model.compile(keras.optimizers.SGD(0.5), loss=losses, jit_compile=False)
+            targets = dict.fromkeys(names, TARGETS)
+            history = model.fit(TARGETS[:, :3], targets, epochs=2, shuffle=False, verbose=0).history
+            seen = np.array(losses["partial_label_masking"].variables[2])
+            return history["loss"], model.get_weights(), seen / seen.sum()
+
+        one, two = trained(tf.distribute.get_strategy()), trained(tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]))
+        np.testing.assert_allclose(one[0], two[0], rtol=1e-5)
+        for first, second in zip(one[1], two[1], strict=True):
+            np.testing.assert_allclose(first, second, rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(one[2], two[2], rtol=1e-5)
+        """,
+        cwd=REPOSITORY,
+    )

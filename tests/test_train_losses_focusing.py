@@ -11,7 +11,7 @@ from loss_case import SCORES, TARGETS, assert_formula, loss_of
 
 @pytest.mark.parametrize(("alpha", "gamma"), [(0.25, 2), (0.6, 1), (0.5, 0)])
 def test_focal(alpha, gamma):
-    """Lin et al. 2017, equation 5; and Keras' own."""
+    """Lin et al. 2017; and Keras' own."""
 
     def formula(p, y, c, row):
         p_t, alpha_t = (p, alpha) if y == 1 else (1 - p, 1 - alpha)
@@ -25,7 +25,7 @@ def test_focal(alpha, gamma):
 
 @pytest.mark.parametrize(("gamma_pos", "gamma_neg", "margin"), [(0, 4, 0.05), (1, 4, 0.05), (2, 3, 0.2)])
 def test_asymmetric(gamma_pos, gamma_neg, margin):
-    """Ben-Baruch, Ridnik et al. 2021, equations 4 to 7."""
+    """Ben-Baruch, Ridnik et al. 2021."""
 
     def formula(p, y, c, row):
         if y == 1:

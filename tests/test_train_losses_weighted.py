@@ -32,7 +32,7 @@ def test_a_class_in_every_row_keeps_the_weights_of_bce():
 @pytest.mark.parametrize("beta", [0.9, 0.999])
 @pytest.mark.parametrize("gamma", [0, 0.5, 2])
 def test_class_balanced(beta, gamma):
-    """Cui et al. 2019, equations 10 to 13: weights of the inverse of the effective number (1 - beta^n) / (1 - beta)."""
+    """Cui et al. 2019: weights of the inverse of the effective number (1 - beta^n) / (1 - beta)."""
     inverse = [1 / sum(beta**k for k in range(n)) for n in COUNTS.positives if n]  # the sum is the effective number
     weights = [w * len(inverse) / sum(inverse) for w in inverse] + [1]  # no positives: weight 1
 

@@ -101,7 +101,8 @@ def crossentropies(probabilities: Any, gamma: float = 0.0) -> tuple[Any, Any]:
         probabilities: Probabilities between 0 and 1.
         gamma: Each is multiplied by the gamma-th power of how wrong its probability is, as in the focal loss.
     """
-    present, absent = -keras.ops.log(probabilities), -keras.ops.log(1 - probabilities)
+    ops: Any = keras.ops  # whose stubs allow None
+    present, absent = -ops.log(probabilities), -ops.log(1 - probabilities)
     return (1 - probabilities) ** gamma * present, probabilities**gamma * absent
 
 

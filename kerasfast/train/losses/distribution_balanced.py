@@ -65,7 +65,7 @@ class DistributionBalanced(CountedLoss):
 
     def per_class(self, targets: Any, probabilities: Any) -> Any:
         """Loss of each class of each row."""
-        ops = keras.ops
+        ops: Any = keras.ops  # whose stubs allow None
         drawn = ops.sum(targets * self._inverse, axis=-1, keepdims=True)
         ratio = self._inverse / ops.maximum(drawn, _NO_CLASS)
         weights = self.alpha + ops.sigmoid(self.beta * (ratio - self.mu))

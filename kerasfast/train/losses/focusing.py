@@ -81,7 +81,7 @@ class Asymmetric(MultiLabelLoss):
     def per_class(self, targets: Any, probabilities: Any) -> Any:
         """Loss of each class of each row."""
         # Not 0, where the gradient of a power below 1 is infinite.
-        shifted = keras.ops.maximum(probabilities - self.margin, keras.config.epsilon())
+        shifted: Any = keras.ops.maximum(probabilities - self.margin, keras.config.epsilon())
         positive = (1 - probabilities) ** self.gamma_pos * crossentropies(probabilities)[0]
         negative = shifted**self.gamma_neg * crossentropies(shifted)[1]
         return targets * positive + (1 - targets) * negative

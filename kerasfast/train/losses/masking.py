@@ -17,7 +17,7 @@ class PartialLabelMasking(CountedLoss):
 
     A class has r positives for each negative, and its ideal ratio is s. Where r > s, a positive is kept with
     probability s / r; where r < s, a negative with probability r / s; so that the labels that are left have the ratio
-    s. The binary crossentropy of the others counts 0 in the mean over the classes.
+    s. A masked label counts 0 in the mean over the classes, any other its binary crossentropy.
 
     s begins at r, so that nothing is masked, and is multiplied after each epoch by exp(rate * (D+ - D-)). D+ is the
     Kullback-Leibler divergence of the predictions for the epoch's positives from their targets, in a histogram of
@@ -26,9 +26,11 @@ class PartialLabelMasking(CountedLoss):
     one bin alone, D+ is minus the log of the share of positives predicted in the last bin, D- of negatives in the
     first.
 
+    Where s begins, rate, bins, the direction of the divergence and its standardisation are taken from public
+    reimplementations, not compared with the paper's text.
+
     `RatioUpdates` is the callback that says when epochs end and validation begins; without it nothing is masked and
-    the loss is the binary crossentropy. The direction of the divergence, rate and bins follow open reimplementations,
-    for the authors published no code.
+    the loss is the binary crossentropy. Under `tf.distribute`, make the loss within the strategy's scope.
 
     Args:
         positives: For each class, the rows that have it. A class without positives counts as having one, one without
@@ -71,7 +73,7 @@ class PartialLabelMasking(CountedLoss):
 
     def per_class(self, targets: Any, probabilities: Any) -> Any:
         """Loss of each class of each row."""
-        ops = keras.ops
+        ops: Any = keras.ops  # whose stubs allow None
         positive = ops.cast(targets > 0.5, self.dtype)
         last, first = probabilities >= 1 - 1 / self.bins, probabilities < 1 / self.bins
         seen = [positive, positive * ops.cast(last, self.dtype), 1 - positive]
@@ -87,7 +89,7 @@ class PartialLabelMasking(CountedLoss):
     @property
     def ideal_ratios(self) -> np.ndarray:
         """Ideal positives for each negative, `(classes,)`."""
-        return keras.ops.convert_to_numpy(self._ideal)
+        return np.asarray(keras.ops.convert_to_numpy(self._ideal))
 
     def set_training(self, training: bool) -> None:
         """Mask and count what the loss sees from now on, or neither."""
@@ -98,7 +100,7 @@ class PartialLabelMasking(CountedLoss):
 
         A class that the epoch did not show both with and without keeps its ratio.
         """
-        positives, last, negatives, first = keras.ops.convert_to_numpy(self._seen).astype(float)
+        positives, last, negatives, first = np.asarray(keras.ops.convert_to_numpy(self._seen), float)
         both = (positives > 0) & (negatives > 0)
         change = np.zeros(len(both))
         if both.any():
@@ -142,7 +144,8 @@ class RatioUpdates(keras.callbacks.Callback):
         self._set_training(False)
 
     def _losses(self) -> list[PartialLabelMasking]:
-        return [loss for loss in keras.tree.flatten(self.model.loss) if isinstance(loss, PartialLabelMasking)]
+        model: Any = self.model
+        return [loss for loss in keras.tree.flatten(model.loss) if isinstance(loss, PartialLabelMasking)]
 
     def _set_training(self, training: bool) -> None:
         for loss in self._losses():
