@@ -211,12 +211,23 @@ class BatchNorm(keras.layers.BatchNormalization):
         return ops.cast(ops.reshape(x, (batch, *sizes)), self.compute_dtype)
 
     def _sync(self, inputs: Any) -> Any:
+        """Over the clips of all replicas.
+
+        Keras' own synchronised moments take the squared mean from the mean of squares, which in float32 loses what is
+        small beside the mean: after one step weights were 2e-4 of the largest change apart from those of one replica,
+        with squared deviations from the mean 5e-7.
+        """
         import tensorflow as tf
 
-        x = ops.cast(inputs, "float32")
-        mean, variance = self._moments(x, None)  # over all replicas, as `synchronized` is set
-        replicas = tf.distribute.get_replica_context().num_replicas_in_sync
-        self._update(mean, variance * _bessel(replicas * (tf.size(x) // x.shape[-1])))
+        def total(values: Any) -> Any:
+            return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, values)
+
+        x: Any = ops.cast(inputs, "float32")
+        axes = [0, 1, 2, 3]
+        count, values = total([tf.cast(tf.size(x) // x.shape[-1], tf.float32), tf.reduce_sum(x, axes)])
+        mean = values / count
+        variance = total(tf.reduce_sum(tf.square(x - mean), axes)) / count
+        self._update(mean, variance * _bessel(count))
         return self._normalize(x, mean, variance)
 
     def _normalize(self, x: Any, mean: Any, variance: Any) -> Any:
