@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ import tensorflow as tf
 import train_records
 
 from kerasfast.train.callbacks import TrainingDivergedError
+from kerasfast.train.checkpoint_files import CheckpointFolder
 from kerasfast.train.fit import build_model, datasets, train
 from kerasfast.train.recipe import Recipe, load
 from kerasfast.train.recipe_sections import Model
@@ -121,6 +123,126 @@ def test_validation_is_in_the_history_and_another_seed_gives_another_run(run, re
 def test_a_run_is_not_overwritten_by_accident(run, records):
     with pytest.raises(ValueError, match=r"holds a run already"):
         train(RECIPE, records, run.folder, verbose=0)
+
+
+@pytest.fixture(scope="module")
+def unfinished(records, tmp_path_factory):
+    """A run that was stopped in its second epoch, with a checkpoint after each step."""
+
+    class Stop(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if self.model.optimizer.iterations == 5:
+                raise KeyboardInterrupt
+
+    folder = tmp_path_factory.mktemp("unfinished")
+    with pytest.raises(KeyboardInterrupt):
+        train(RECIPE, records, folder, verbose=0, checkpoint_steps=1, callbacks=[Stop()])
+    return folder
+
+
+def test_an_unfinished_run_goes_on_and_says_so(unfinished, records, tmp_path, capsys):
+    folder = shutil.copytree(unfinished, tmp_path / "run")
+    assert {path.name for path in (folder / "checkpoints").iterdir()} == {"step-000000003.npz", "step-000000004.npz"}
+    result = train(RECIPE, records, folder, verbose=2)
+    assert f"{folder} holds an unfinished run. Going on from epoch 2, step 5." in capsys.readouterr().out
+    assert (result.resumed, result.steps) == (4, 6)
+    assert [row["epoch"] for row in history(folder)] == ["1", "2"] and len(result.history["loss"]) == 2
+    assert not (folder / "checkpoints").exists()
+    with pytest.raises(ValueError, match=r"holds a run already"):
+        train(RECIPE, records, folder, verbose=0)
+
+
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(unfinished, records, tmp_path):
+    folder = shutil.copytree(unfinished, tmp_path / "run")
+    newest = folder / "checkpoints" / "step-000000004.npz"
+    newest.write_bytes(newest.read_bytes()[:10_000])
+    with pytest.warns(
+        UserWarning, match=r"newest checkpoint is damaged .* goes on from the one before, step-000000003"
+    ):
+        assert train(RECIPE, records, folder, verbose=0).resumed == 3
+
+
+def test_an_unfinished_run_may_be_begun_anew(unfinished, records, tmp_path):
+    folder = shutil.copytree(unfinished, tmp_path / "run")
+    recipe = RECIPE.override(training={"epochs": 1, "batch_size": 12})
+    assert train(recipe, records, folder, verbose=0, overwrite=True).resumed == 0
+    assert [row["epoch"] for row in history(folder)] == ["1"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"schedule": {"learning_rate": 0.5}}, r"another recipe: schedule\.learning_rate was 0\.003, now it is 0\.5"),
+        ({"model": {"heads": {"verb": None}}}, r"another recipe: model\.heads\.verb was 2, now it is None"),
+    ],
+)
+def test_an_unfinished_run_of_another_recipe_is_refused(unfinished, records, change, message):
+    before = {path: path.read_bytes() for path in unfinished.rglob("*") if path.is_file()}
+    with pytest.raises(ValueError, match=message):
+        train(RECIPE.override(**change), records, unfinished, verbose=0)
+    assert before == {path: path.read_bytes() for path in unfinished.rglob("*") if path.is_file()}
+
+
+def test_a_checkpoint_of_another_model_is_refused(unfinished, records, tmp_path):
+    folder = shutil.copytree(unfinished, tmp_path / "run")
+    found = CheckpointFolder(folder / "checkpoints").latest()
+    at = next(i for i, name in enumerate(found.names) if name.endswith("head_action/kernel"))
+    found.arrays[at] = found.arrays[at][:, :2]
+    CheckpointFolder(folder / "checkpoints").write(found)
+    with pytest.raises(
+        ValueError, match=r"step-000000004.npz is of another model.*head_action/kernel \(\d+, 2\) there"
+    ):
+        train(RECIPE, records, folder, verbose=0)
+
+
+def test_a_full_disk_ends_the_run_in_one_sentence(records, tmp_path):
+    class Full(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if self.model.optimizer.iterations == 2:
+                (tmp_path / "checkpoints" / "step-000000002.npz.partial").symlink_to("/dev/full")
+
+    with pytest.raises(
+        OSError, match=r"step-000000002\.npz: the checkpoint cannot be written \(.*No space left on dev"
+    ):
+        train(RECIPE, records, tmp_path, verbose=0, epochs=1, checkpoint_steps=1, callbacks=[Full()])
+    assert CheckpointFolder(tmp_path / "checkpoints").latest().position.step == 1
+
+
+def test_an_empty_validation_is_refused(records, tmp_path):
+    folder = shutil.copytree(records, tmp_path / "records")
+    manifest = json.loads((folder / "manifest-test.json").read_text())
+    (folder / "manifest-test.json").write_text(json.dumps(manifest | {"videos": [], "shards": []}))
+    recipe = RECIPE.override(data={"validation_split": "test"})
+    with pytest.raises(ValueError, match=r"validation split must hold at least one video\. Received: 'test' of "):
+        train(recipe, folder, tmp_path / "run", verbose=0)
+
+
+def test_records_of_other_clips_are_refused(records, tmp_path):
+    clip = {"frames": 32, "stride": 4, "fps": 24.0}
+    with pytest.raises(
+        ValueError, match=r"manifest-train\.json: holds .*clips of up to 32 frames.*Received: 32 frames"
+    ):
+        train(RECIPE.override(model={"clip": clip}), records, tmp_path / "run", verbose=0)
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_best_map_of_the_validation_under_a_strategy(records, tmp_path):
+    recipe = RECIPE.override(
+        data={"validation_split": "test"}, training={"best": "map", "epochs": 1, "steps_per_epoch": 1}
+    )
+    strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
+    run = train(recipe, records, tmp_path / "run", verbose=0, strategy=strategy)
+    (row,) = history(run.folder)
+    maps = [float(row[f"val_{head}_clip_map"]) for head in train_records.HEADS]
+    assert float(row["val_clip_map"]) == pytest.approx(np.mean(maps), nan_ok=True)
+    assert run.model.distribute_strategy is strategy
+
+
+def test_tensorboard_without_its_package_says_what_to_install(records, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    with pytest.raises(ValueError, match=r"need the package tensorboard\. Run: pip install tensorboard"):
+        train(RECIPE, records, tmp_path / "run", verbose=0, tensorboard=True)
+    assert not (tmp_path / "run").exists()
 
 
 def test_one_head_of_the_records_may_be_trained(records):

@@ -18,11 +18,26 @@ def train(
     folder: Annotated[Path, typer.Option("--out", help="Folder of the run.")],
     epochs: Annotated[int | None, typer.Option(min=1, help="Epochs in place of the recipe's.")] = None,
     smoke: Annotated[bool, typer.Option(help="The recipe's short version: shows that everything runs.")] = False,
-    overwrite: Annotated[bool, typer.Option(help="Replace the run that is in the folder.")] = False,
+    checkpoint_steps: Annotated[
+        int | None, typer.Option(min=1, help="Steps between checkpoints.", show_default="the recipe's, or an epoch")
+    ] = None,
+    deterministic: Annotated[bool, typer.Option(help="Equal inputs give equal bits; slower.")] = False,
+    tensorboard: Annotated[bool, typer.Option(help="Write logs for TensorBoard into the run.")] = False,
+    overwrite: Annotated[bool, typer.Option(help="Begin anew where the folder holds a run.")] = False,
 ) -> None:
-    """Train a model as a recipe says."""
+    """Train a model as a recipe says, or go on where a run in the folder was stopped."""
     start_tensorflow()
     from kerasfast.train.fit import train as fit
 
-    result = fit(recipe, records, folder, epochs=epochs, smoke=smoke, overwrite=overwrite)
-    out.print(f"{result.steps} steps in {result.seconds:.0f} s. {result.folder} holds the run.")
+    result = fit(
+        recipe,
+        records,
+        folder,
+        epochs=epochs,
+        smoke=smoke,
+        checkpoint_steps=checkpoint_steps,
+        deterministic=deterministic,
+        tensorboard=tensorboard,
+        overwrite=overwrite,
+    )
+    out.print(f"{result.steps - result.resumed} steps in {result.seconds:.0f} s. {result.folder} holds the run.")

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 import time
 from pathlib import Path
 from typing import Any
 
 import keras
+
+from kerasfast.data.files import write_text
+
+# What `kerasfast.train.validation_map` logs.
+VAL_MAP = "val_clip_map"
 
 
 class TrainingDivergedError(ValueError):
@@ -23,6 +29,8 @@ class StopOnNaN(keras.callbacks.Callback):
     Raises:
         TrainingDivergedError: Names step (from 1, over all epochs), epoch and learning rate.
     """
+
+    checkpointed = ("step",)
 
     def __init__(self) -> None:
         super().__init__()
@@ -49,72 +57,137 @@ class StopOnNaN(keras.callbacks.Callback):
 class HistoryFile(keras.callbacks.Callback):
     """Write one line of CSV after each epoch: `epoch` (from 1), losses, `learning_rate`, `seconds` of the epoch.
 
-    Keras' `CSVLogger` keeps the file open, also past an exception, and adds empty `val_` columns.
+    Keras' `CSVLogger` keeps the file open, also past an exception, and adds empty `val_` columns. This one replaces
+    the file as a whole, and keeps of it what stands before the epoch: a run that goes on goes on in its file.
 
     Args:
-        path: CSV file; one that is there is replaced.
+        path: CSV file.
     """
 
     def __init__(self, path: str | Path) -> None:
         super().__init__()
         self.path = Path(path)
-        self.columns: list[str] = []
-        self.begin = 0.0
-
-    def on_train_begin(self, logs: dict | None = None) -> None:
-        """Forget an earlier run."""
-        self.columns = []
+        self._begin = 0.0
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         """Start the clock."""
-        self.begin = time.perf_counter()
+        self._begin = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Append the line; the first epoch decides on the columns."""
-        row: dict[str, float] = {"epoch": epoch + 1, **{key: float(value) for key, value in (logs or {}).items()}}
+        row: dict[str, Any] = {"epoch": epoch + 1, **{key: float(value) for key, value in (logs or {}).items()}}
         row["learning_rate"] = learning_rate(self.model)
-        row["seconds"] = round(time.perf_counter() - self.begin, 3)
-        first = not self.columns
-        self.columns = self.columns or list(row)
-        with self.path.open("w" if first else "a", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, self.columns, restval="", extrasaction="ignore")
-            if first:
-                writer.writeheader()
-            writer.writerow(row)
+        row["seconds"] = round(time.perf_counter() - self._begin, 3)
+        earlier = _rows_before(self.path, "epoch", epoch + 1)
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, list((earlier or [row])[0]), restval="", extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows([*earlier, row])
+        write_text(self.path, text.getvalue())
 
 
-class BestWeights(keras.callbacks.Callback):
-    """Save the weights of the lowest `val_loss`, or those of every epoch in turn where nothing is validated.
+class StepLog(keras.callbacks.Callback):
+    """Write one line of CSV after each step: `step` (from 1, over all epochs), `epoch` (from 1) and `loss`.
 
-    Unlike Keras' `ModelCheckpoint` it writes beside the file and renames, so a killed run leaves whole weights.
+    The loss is what Keras reports at a step, the mean over the epoch so far, with all its digits. A run that goes on
+    goes on in its file: lines of steps that are taken again are replaced.
 
     Args:
-        path: File that ends in `.weights.h5`; its folder exists.
+        path: CSV file.
     """
+
+    checkpointed = ("step",)
 
     def __init__(self, path: str | Path) -> None:
         super().__init__()
         self.path = Path(path)
-        self.lowest = math.inf
+        self.step, self.epoch = 0, 0
+        self._begun = False
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        """Forget an earlier run, unless a checkpoint says how far it came."""
+        self.step, self._begun = 0, False
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        """Remember the epoch."""
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        """Append the line, at once, so that a killed run has those of all its steps."""
+        self.step += 1
+        if "loss" not in (logs or {}):  # a step before the one that the run goes on from
+            return
+        if not self._begun:
+            earlier = _rows_before(self.path, "step", self.step)
+            lines = ["step,epoch,loss", *(f"{row['step']},{row['epoch']},{row['loss']}" for row in earlier)]
+            write_text(self.path, "\n".join(lines) + "\n")
+            self._begun = True
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(f"{self.step},{self.epoch + 1},{float((logs or {})['loss'])!r}\n")
+
+
+class BestWeights(keras.callbacks.Callback):
+    """Save the best weights, or those of every epoch in turn where nothing is validated.
+
+    The best have the highest `val_clip_map` where `ValidationMap` scores it, else the lowest `val_loss`. Unlike Keras'
+    `ModelCheckpoint` it writes beside the file and renames, so a killed run leaves whole weights.
+
+    Args:
+        path: File that ends in `.weights.h5`; its folder exists.
+
+    Raises:
+        OSError: It cannot be written, as on a full disk; the best weights of an earlier epoch are as they were.
+    """
+
+    checkpointed = ("best",)
+
+    def __init__(self, path: str | Path) -> None:
+        super().__init__()
+        self.path = Path(path)
+        self.best = math.inf
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Forget an earlier run."""
-        self.lowest = math.inf
+        self.best = math.inf
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Save, or leave the better weights of an earlier epoch."""
-        loss = (logs or {}).get("val_loss")
-        if loss is not None:
-            if not loss < self.lowest:
-                return
-            self.lowest = float(loss)
+        logs = logs or {}
+        if VAL_MAP in logs:
+            # Not a number: a model that still gives every clip the same scores. Its weights are kept until any rank.
+            value = math.inf if math.isnan(logs[VAL_MAP]) else -float(logs[VAL_MAP])
+            better = value < self.best or not self.path.exists()
+        else:
+            value = float(logs.get("val_loss", self.best))
+            better = value < self.best or "val_loss" not in logs
+        if not better:
+            return
+        self.best = value
         partial = self.path.with_name(f"partial-{self.path.name}")
         model: Any = self.model
-        model.save_weights(partial)
-        partial.replace(self.path)
+        try:
+            model.save_weights(partial)
+            partial.replace(self.path)
+        except OSError as error:
+            raise OSError(
+                f"{self.path}: the best weights cannot be written ({error}). Free space; the same command then goes "
+                "on from the last checkpoint."
+            ) from error
+        finally:
+            partial.unlink(missing_ok=True)
 
 
 def learning_rate(model: Any) -> float:
     """The rate of the next step of a compiled model."""
     rate: Any = keras.ops.convert_to_tensor(model.optimizer.learning_rate)
     return float(rate)
+
+
+def _rows_before(path: Path, column: str, number: int) -> list[dict[str, str]]:
+    """Rows of a CSV file whose number in a column is below one; none where there is no file or no such column."""
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        # A killed run may leave part of a line, of a step that is taken again.
+        rows = [row for row in csv.DictReader(file) if (row.get(column) or "").isdecimal()]
+    return [row for row in rows if int(row[column]) < number]

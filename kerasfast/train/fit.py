@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
-import dataclasses
+import contextlib
+import importlib.util
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kerasfast.data.files import write_text
 from kerasfast.data.records.read import read_manifest
+from kerasfast.train.checkpoint_files import CheckpointFolder, Position
+from kerasfast.train.checkpoint_identity import RunIdentity
+from kerasfast.train.datasets import batches_from, check_validation
+from kerasfast.train.datasets import datasets as datasets  # they are looked for here too
 from kerasfast.train.evaluate import check_heads, versions
 from kerasfast.train.plots import curves
 from kerasfast.train.recipe import Recipe, load
 from kerasfast.train.run import RECIPE_FILE, WEIGHTS_FILE, save_model_config
 
 if TYPE_CHECKING:
+    import keras
+
     from kerasfast.models.classifier import VideoClassifier
+
+
+TENSORBOARD_FOLDER = "tensorboard"
 
 
 @dataclass(frozen=True)
@@ -29,8 +41,9 @@ class TrainResult:
         folder: Holds `config.toml`, `model.json`, `history.csv`, `best.weights.h5` and `curves.png`;
             `kerasfast.train.run.load_model` reads it.
         history: Per column of `history.csv` without the learning rate, a value per epoch.
-        steps: Steps taken.
+        steps: Steps of the run.
         seconds: Seconds of `Model.fit`.
+        resumed: Steps that an earlier process had taken.
     """
 
     model: VideoClassifier
@@ -39,6 +52,7 @@ class TrainResult:
     history: dict[str, list[float]]
     steps: int
     seconds: float
+    resumed: int = 0
 
 
 def train(
@@ -48,10 +62,19 @@ def train(
     *,
     smoke: bool = False,
     epochs: int | None = None,
+    checkpoint_steps: int | None = None,
+    deterministic: bool = False,
+    tensorboard: bool = False,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    strategy: Any = None,
     verbose: Any = "auto",
     overwrite: bool = False,
 ) -> TrainResult:
-    """Train a model as a recipe says.
+    """Train a model as a recipe says, or go on with an unfinished run.
+
+    A run saves checkpoints. Where `out` holds one that did not end, because it was killed, its disk was full or its
+    loss diverged, the same call goes on from the last checkpoint, with the very next batch. With `deterministic` it
+    comes to the same losses and weights, bit for bit, as a run that was never stopped.
 
     Args:
         recipe: A recipe, its name, or the path of its file.
@@ -59,55 +82,94 @@ def train(
         out: Folder of the run; made if need be.
         smoke: Take the recipe's short version, which shows that everything runs.
         epochs: Number of epochs in place of the recipe's.
+        checkpoint_steps: Steps from one checkpoint to the next in place of the recipe's, which says one an epoch. The
+            last two are kept; each holds the model, and the optimizer's state of once (SGD) or twice (AdamW) its size.
+        deterministic: Let equal inputs give equal bits. TensorFlow then runs some operations one after the other,
+            has slower ones for a few on GPUs, and refuses those without a deterministic form. This holds for the
+            process, from now on.
+        tensorboard: Write logs for TensorBoard into `tensorboard` of the run.
+        callbacks: More callbacks of `Model.fit`, such as `kerasfast.train.callbacks.StepLog`.
+        strategy: A `tf.distribute.Strategy`; None: that of the scope that `train` is called in.
         verbose: As for `Model.fit`: 1 a progress bar, 2 a line an epoch, 0 silence.
-        overwrite: Replace the run that is in `out`.
+        overwrite: Replace the run that is in `out`, finished or not.
 
     Raises:
-        ValueError: A wrong recipe, heads that do not fit the records, fewer videos than a batch, or a run that is
-            already in `out`.
+        ValueError: A wrong recipe, heads that do not fit the records, fewer videos than a batch, a finished run in
+            `out`, or an unfinished one of another recipe or on other records; names what differs.
         TrainingDivergedError: The loss became NaN; names the step.
         DataError: Records that are missing, damaged, or of other clips.
+        OSError: A checkpoint cannot be written, as on a full disk. The earlier ones are as they were.
     """
     recipe = recipe if isinstance(recipe, Recipe) else load(recipe)
     if smoke:
         recipe = recipe.smoked()
     if epochs is not None:
         recipe = recipe.override(training={"epochs": epochs, "steps": None})
+    if checkpoint_steps is not None:
+        recipe = recipe.override(training={"checkpoint_steps": checkpoint_steps})
     folder = Path(out)
-    if (folder / "history.csv").exists() and not overwrite:
+    checkpoints = CheckpointFolder(folder / "checkpoints")
+    if (folder / "history.csv").exists() and not (checkpoints.exists() or overwrite):
         raise ValueError(f"{folder} holds a run already (history.csv). Give another folder, or allow to overwrite.")
     labels = read_manifest(records, recipe.data.train_split).labels
     tables = recipe.model.head_tables
     check_heads({name: table.classes for name, table in tables.items()}, labels.sizes, str(records))
+    check_validation(recipe, records)
+    identity = RunIdentity.of(recipe, records, deterministic)
+    resume = None if overwrite else checkpoints.latest()
+    if resume is not None:
+        identity.check(resume.identity, str(folder))
+    if tensorboard and importlib.util.find_spec("tensorboard") is None:
+        raise ValueError("Logs for TensorBoard need the package tensorboard. Run: pip install tensorboard")
     import keras  # late, so that a mistake above shows without the seconds that TensorFlow takes to load
+    import tensorflow as tf
 
     from kerasfast.data.pipeline.reading import named_damage
+    from kerasfast.train.checkpoint import Checkpoints, build_variables, check_variables
+    from kerasfast.train.validation_map import ValidationMap
 
     keras.utils.set_random_seed(recipe.training.seed)
-    model = build_model(recipe, labels.heads)
-    clips, validation = datasets(recipe, records, model)
-    steps = int(clips.cardinality())
-    epochs = recipe.training.whole_epochs(steps)
-    folder.mkdir(parents=True, exist_ok=True)
-    for stale in (WEIGHTS_FILE, "history.csv", "metrics.json", "curves.png"):  # of the run that this one replaces
-        (folder / stale).unlink(missing_ok=True)
-    (folder / RECIPE_FILE).write_text(_heading(records) + recipe.to_toml(), encoding="utf-8")
+    if deterministic:
+        tf.config.experimental.enable_op_determinism()
+    start = resume.position if resume else Position()
+    with contextlib.nullcontext() if strategy is None else strategy.scope():
+        model = build_model(recipe, labels.heads)
+        # DISTRIBUTE: with a strategy, kerasfast.train.distribute makes the batches, in place of the next line.
+        clips, validation, steps = batches_from(recipe, records, model, start)
+        # CLASS COUNTS: losses that need them get counts=read_manifest(...).class_counts from compile_args here.
+        model.compile(**recipe.compile_args(steps_per_epoch=steps))
+        build_variables(model)
+    if resume is not None:
+        check_variables(resume, model)
+        if verbose:
+            print(f"{folder} holds an unfinished run. Going on from epoch {start.epoch + 1}, step {start.step + 1}.")
+    _prepare(folder, checkpoints, new=resume is None)
+    write_text(folder / RECIPE_FILE, _heading(records) + recipe.to_toml())
     save_model_config(model, folder)
-    model.compile(**recipe.compile_args(steps_per_epoch=steps))
+    used = [*recipe.callbacks(folder), *callbacks, keras.callbacks.History()]
+    if recipe.training.best == "map":
+        used.insert(0, ValidationMap(validation, model.heads))
+    if tensorboard:
+        used.append(keras.callbacks.TensorBoard(folder / TENSORBOARD_FOLDER))
+    every = recipe.training.checkpoint_steps or steps
     begin = time.perf_counter()
     with named_damage(records, recipe.data.train_split):
         history = model.fit(
             clips,
-            epochs=epochs,
+            initial_epoch=start.epoch,
+            epochs=recipe.training.whole_epochs(steps),
+            steps_per_epoch=steps,
             validation_data=validation,
-            callbacks=recipe.callbacks(folder),
+            callbacks=[*used, Checkpoints(checkpoints, every, identity.to_dict(), used, resume)],
             verbose=verbose,
             shuffle=False,  # the records are; Keras would warn
         ).history
     seconds = time.perf_counter() - begin
     model.load_weights(folder / WEIGHTS_FILE)
     curves(folder / "history.csv", folder / "curves.png")
-    return TrainResult(model, recipe, folder, history, steps * epochs, seconds)
+    checkpoints.remove()  # the mark of an unfinished run
+    total = steps * recipe.training.whole_epochs(steps)
+    return TrainResult(model, recipe, folder, history, total, seconds, start.step)
 
 
 def build_model(recipe: Recipe, labels: Mapping[str, Sequence[str]]) -> VideoClassifier:
@@ -144,49 +206,14 @@ def build_model(recipe: Recipe, labels: Mapping[str, Sequence[str]]) -> VideoCla
     )
 
 
-def datasets(recipe: Recipe, records: str | Path, model: VideoClassifier) -> tuple[Any, Any]:
-    """Make the `tf.data` of training and of validation (None without a validation split).
-
-    Each holds one epoch and, iterated again, the next; labels are those of the model's heads.
-
-    Raises:
-        ValueError: There are fewer videos than a batch takes, or a crop larger than the short side.
-        DataError: Records that are missing, damaged, or of other clips.
-    """
-    from kerasfast.data.pipeline.color import ColorJitter
-    from kerasfast.data.pipeline.rand_augment import RandAugment
-    from kerasfast.data.pipeline.training import VALIDATION, training_clips
-
-    data, training = recipe.data, recipe.training
-    crop = data.crop_size or model.variant.crop_size
-    scale = crop / model.variant.crop_size  # another crop keeps its share of the picture
-    low, high = data.short_side or (round(side * scale) for side in model.variant.short_side)
-
-    heads = list(model.heads)
-
-    def clips(split: str, **options: Any) -> Any:
-        made = training_clips(
-            records, model.clip, training.batch_size, crop_size=crop, split=split, seed=training.seed, **options
-        )
-        return made.map(lambda frames, labels: (frames, {head: labels[head] for head in heads}))
-
-    train_clips = clips(
-        data.train_split,
-        short_side=(low, high),
-        flip=data.flip,
-        strategy=data.strategy,
-        clips_per_video=data.clips_per_video,
-        color=None if data.color is None else ColorJitter(**dataclasses.asdict(data.color)),
-        rand_augment=None if data.rand_augment is None else RandAugment(**dataclasses.asdict(data.rand_augment)),
-        mixup=data.mixup,
-        balanced=data.balanced,
-    )
-    if training.steps_per_epoch is not None:
-        train_clips = train_clips.take(training.steps_per_epoch)
-    if data.validation_split is None:
-        return train_clips, None
-    validation = clips(data.validation_split, short_side=(crop, crop), **VALIDATION)
-    return train_clips, validation
+def _prepare(folder: Path, checkpoints: CheckpointFolder, new: bool) -> None:
+    """Make the folder of a run, and take away what a run that is replaced left in it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if new:
+        for stale in (WEIGHTS_FILE, "history.csv", "metrics.json", "curves.png"):
+            (folder / stale).unlink(missing_ok=True)
+        shutil.rmtree(folder / TENSORBOARD_FOLDER, ignore_errors=True)
+        checkpoints.begin()
 
 
 def _heading(records: str | Path) -> str:
