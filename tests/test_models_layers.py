@@ -16,6 +16,7 @@ CONSTRUCTORS = {
         "policy": "frozen",
         "momentum": 0.8,
         "epsilon": 1e-3,
+        "clips": 8,
         "gamma_initializer": "zeros",
         "name": "norm",
         "trainable": False,

@@ -213,7 +213,7 @@ def test_plateau_looks_at_what_decides_on_the_best_weights(tmp_path):
     text = MINIMAL.replace("learning_rate = 1", "learning_rate = 0.1\nname = 'plateau'")
     recipe = recipes.load(write(tmp_path, text + "best = 'map'\n[data]\nvalidation_split = 'test'"))
     plateau = recipe.callbacks(tmp_path)[-1]
-    assert (plateau.monitor, plateau.mode, plateau.patience, plateau.factor) == ("val_map", "max", 5, 0.1)
+    assert (plateau.monitor, plateau.mode, plateau.patience, plateau.factor) == ("val_clip_map", "max", 5, 0.1)
 
 
 @pytest.mark.parametrize(

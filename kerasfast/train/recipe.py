@@ -186,9 +186,10 @@ class Recipe:
             callbacks.append(AveragedWeights())
         callbacks += [HistoryFile(folder / "history.csv"), BestWeights(folder / "best.weights.h5")]
         if self.schedule.name == "plateau":
+            by_map = self.training.best == "map"
             plateau = keras.callbacks.ReduceLROnPlateau(
-                monitor=f"val_{self.training.best}",
-                mode="max" if self.training.best == "map" else "min",
+                monitor="val_clip_map" if by_map else "val_loss",
+                mode="max" if by_map else "min",
                 factor=self.schedule.decay_factor,
                 patience=self.schedule.patience,
                 min_delta=0.0,
