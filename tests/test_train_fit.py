@@ -94,7 +94,7 @@ def test_each_epoch_of_fit_is_the_next_epoch_of_the_records(records):
 
         return clips.map(look, num_parallel_calls=1)
 
-    model = build_model(RECIPE, train_records.LABELS.heads)
+    model = build_model(RECIPE, train_records.LABELS)
     expected_clips, _ = datasets(RECIPE, records, model)
     for _ in range(3):
         for _ in noted(expected_clips):
@@ -247,7 +247,7 @@ def test_tensorboard_without_its_package_says_what_to_install(records, tmp_path,
 
 def test_one_head_of_the_records_may_be_trained(records):
     recipe = dataclasses.replace(RECIPE, model=Model("slow_nano", {"action": 3}))
-    model = build_model(recipe, train_records.LABELS.heads)
+    model = build_model(recipe, train_records.LABELS)
     clips, validation = datasets(recipe, records, model)
     frames, labels = next(iter(clips))
     assert set(labels) == {"action"} and validation is None

@@ -20,7 +20,7 @@ from kerasfast.data.pipeline.testing import testing_views
 from kerasfast.data.pipeline.training import training_clips
 from kerasfast.models.classifier import VideoClassifier
 from kerasfast.models.heads import Head, build_heads
-from kerasfast.train.losses import class_counts, head_losses
+from kerasfast.train.losses import head_losses
 from kerasfast.train.run import load_model
 
 CLIPS = 10
@@ -84,7 +84,7 @@ def train_heads(
     steps = len(found["train"]) // BATCH * EPOCHS
     model.compile(
         optimizer=keras.optimizers.AdamW(keras.optimizers.schedules.CosineDecay(LEARNING_RATE, steps)),
-        loss=head_losses({head: "sigmoid" for head in heads}, loss, counts=counts),
+        loss=head_losses(dict.fromkeys(heads, "sigmoid"), loss, counts=counts),
         jit_compile=False,
     )
     targets = {head: found[f"target_{head}"] for head in heads}

@@ -236,9 +236,9 @@ def page(result: Mapping[str, Any]) -> str:
         "",
         f"A seed has {videos['train']} videos to train, {videos['val']} of other subjects to fit thresholds on and"
         f" {videos['test']} of yet other subjects to test. Networks that are compared had the same number of epochs,"
-        " and every mAP is of 10 clips merged by their maximum unless a row says otherwise. The spread is the largest less"
-        " the smallest of the seeds. A claim holds where it does with every seed and by more on average than either"
-        f" side spreads. The rarest third of the actions is in at most {rarest['most_training_videos']} training"
+        " and every mAP is of 10 clips merged by their maximum unless a row says otherwise. The spread is the largest"
+        " less the smallest of the seeds. A claim holds where it does with every seed and by more on average than"
+        f" either side spreads. The rarest third of the actions is in at most {rarest['most_training_videos']} training"
         " videos each. Novel pairs are a verb and an object that no training video shows together.",
         "",
     ]

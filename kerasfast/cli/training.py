@@ -22,11 +22,18 @@ def train(
         int | None, typer.Option(min=1, help="Steps between checkpoints.", show_default="the recipe's, or an epoch")
     ] = None,
     deterministic: Annotated[bool, typer.Option(help="Equal inputs give equal bits; slower.")] = False,
+    strategy: Annotated[
+        str,
+        typer.Option(
+            help="none: one device; mirrored: all GPUs; multi_worker: the processes that TF_CONFIG lists.",
+        ),
+    ] = "none",
     tensorboard: Annotated[bool, typer.Option(help="Write logs for TensorBoard into the run.")] = False,
     overwrite: Annotated[bool, typer.Option(help="Begin anew where the folder holds a run.")] = False,
 ) -> None:
     """Train a model as a recipe says, or go on where a run in the folder was stopped."""
     start_tensorflow()
+    from kerasfast.train.distribute import make_strategy
     from kerasfast.train.fit import train as fit
 
     result = fit(
@@ -37,6 +44,7 @@ def train(
         smoke=smoke,
         checkpoint_steps=checkpoint_steps,
         deterministic=deterministic,
+        strategy=make_strategy(strategy),
         tensorboard=tensorboard,
         overwrite=overwrite,
     )

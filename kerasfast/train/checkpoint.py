@@ -184,6 +184,8 @@ def _variables(model: Any) -> dict[str, Any]:
         "model": model.variables,
         "optimizer": model.optimizer.variables,
         "metrics": model.metrics_variables,
+        # Of losses that follow the predictions; Keras does not know them.
+        "losses": [v for loss in keras.tree.flatten(model.loss) for v in getattr(loss, "variables", ())],
     }
     found = {}
     for group, variables in groups.items():

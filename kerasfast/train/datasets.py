@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kerasfast.data.records.read import read_manifest
-from kerasfast.train.checkpoint_files import Position
 from kerasfast.train.recipe import Recipe
+from kerasfast.train.scoring.heads import check_labelled
 
 if TYPE_CHECKING:
     from kerasfast.models.classifier import VideoClassifier
@@ -23,78 +23,57 @@ def datasets(recipe: Recipe, records: str | Path, model: VideoClassifier) -> tup
         ValueError: There are fewer videos than a batch takes, or a crop larger than the short side.
         DataError: Records that are missing, damaged, or of other clips.
     """
-    return _training_set(recipe, records, model), _validation_set(recipe, records, model)
+    return training_set(recipe, records, model), validation_set(recipe, records, model)
 
 
-def batches_from(recipe: Recipe, records: str | Path, model: VideoClassifier, start: Position) -> tuple[Any, Any, int]:
-    """The batches of a run from a position on, epoch after epoch without end.
+def training_set(recipe: Recipe, records: str | Path, model: VideoClassifier, **options: Any) -> Any:
+    """The training clips of a recipe; a pass is an epoch.
 
-    `Model.fit` takes all epochs for as long as the first, so it gets one stream with `steps_per_epoch`, and need not be
-    called a second time after an epoch that was begun before.
-
-    Returns:
-        The stream, the validation as `datasets` gives it, and the steps of an epoch.
-
-    Raises:
-        ValueError: As `datasets`.
-        DataError: As `datasets`.
+    Args:
+        recipe: The recipe.
+        records: The records.
+        model: The model, for its clip and heads.
+        **options: Arguments of `kerasfast.data.training_clips` in place of the recipe's, such as `first_epoch`.
     """
-    whole = _training_set(recipe, records, model, start.epoch + (start.batch > 0))
-    steps, stream = int(whole.cardinality()), whole.repeat()
-    if start.batch:
-        stream = _training_set(recipe, records, model, start.epoch, start.batch).concatenate(stream)
-    return stream, _validation_set(recipe, records, model), steps
-
-
-def _training_set(recipe: Recipe, records: str | Path, model: VideoClassifier, epoch: int = 0, step: int = 0) -> Any:
     from kerasfast.data.pipeline.color import ColorJitter
     from kerasfast.data.pipeline.rand_augment import RandAugment
 
-    data, crop = recipe.data, _crop(recipe, model)
-    scale = crop / model.variant.crop_size  # another crop keeps its share of the picture
+    data, full = recipe.data, _crop(recipe, model)
+    crop = options.setdefault("crop_size", full)
+    scale = full / model.variant.crop_size  # another crop keeps its share of the picture
     low, high = data.short_side or (round(side * scale) for side in model.variant.short_side)
-    clips = _clips(
-        recipe,
-        records,
-        model,
-        data.train_split,
-        short_side=(low, high),
-        flip=data.flip,
-        strategy=data.strategy,
-        clips_per_video=data.clips_per_video,
-        color=None if data.color is None else ColorJitter(**dataclasses.asdict(data.color)),
-        rand_augment=None if data.rand_augment is None else RandAugment(**dataclasses.asdict(data.rand_augment)),
-        mixup=data.mixup,
-        balanced=data.balanced,
-        first_epoch=epoch,
-        first_step=step,
-    )
+    chosen = {
+        "short_side": (round(low * crop / full), high),  # as PySlowFast for the smaller crops of multigrid
+        "flip": data.flip,
+        "strategy": data.strategy,
+        "clips_per_video": data.clips_per_video,
+        "color": None if data.color is None else ColorJitter(**dataclasses.asdict(data.color)),
+        "rand_augment": None if data.rand_augment is None else RandAugment(**dataclasses.asdict(data.rand_augment)),
+        "mixup": data.mixup,
+        "balanced": data.balanced,
+        **options,
+    }
+    clips = _clips(recipe, records, model, data.train_split, **chosen)
     cut = recipe.training.steps_per_epoch
-    return clips if cut is None else clips.take(cut - step)
+    return clips if cut is None else clips.take(cut - options.get("first_step", 0))
 
 
-def _validation_set(recipe: Recipe, records: str | Path, model: VideoClassifier) -> Any:
+def validation_set(recipe: Recipe, records: str | Path, model: VideoClassifier) -> Any:
+    """The clips of a validation, the same in every pass; None where the recipe names no split."""
     from kerasfast.data.pipeline.training import VALIDATION
 
     if recipe.data.validation_split is None:
         return None
     side = _crop(recipe, model)
-    return _clips(recipe, records, model, recipe.data.validation_split, short_side=(side, side), **VALIDATION)
+    options = {"crop_size": side, "short_side": (side, side), **VALIDATION}
+    return _clips(recipe, records, model, recipe.data.validation_split, **options)
 
 
 def _clips(recipe: Recipe, records: str | Path, model: VideoClassifier, split: str, **options: Any) -> Any:
     from kerasfast.data.pipeline.training import training_clips
 
-    training, heads = recipe.training, list(model.heads)
-    clips = training_clips(
-        records,
-        model.clip,
-        training.batch_size,
-        crop_size=_crop(recipe, model),
-        split=split,
-        seed=training.seed,
-        **options,
-    )
+    options = {"batch_size": recipe.training.batch_size, "seed": recipe.training.seed, **options}
+    clips, heads = training_clips(records, model.clip, split=split, **options), list(model.heads)
     return clips.map(lambda frames, labels: (frames, {head: labels[head] for head in heads}))
 
 
@@ -103,18 +82,16 @@ def _crop(recipe: Recipe, model: VideoClassifier) -> int:
 
 
 def check_validation(recipe: Recipe, records: str | Path) -> None:
-    """Refuse a recipe whose validation has no videos, or none where it needs one.
+    """Refuse a recipe whose validation has no videos or labels, or none where it needs one.
 
     Raises:
-        ValueError: Names the split.
+        ValueError: There is no validation split where one is needed.
+        DataError: The split has no videos, or none with a label of a head; names it.
     """
     split = recipe.data.validation_split
     if split is None:
         if recipe.training.best != "loss":
             raise ValueError(f"training.best = {recipe.training.best!r} needs data.validation_split. Received: none.")
         return
-    if not read_manifest(records, split).videos:
-        raise ValueError(
-            f"The validation split must hold at least one video. Received: {split!r} of {records}, which holds none. "
-            "Build it again from videos that can be read, or leave data.validation_split out."
-        )
+    manifest = read_manifest(records, split)
+    check_labelled(len(manifest.videos), manifest.class_counts, list(recipe.model.heads), f"{records}, split {split!r}")

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kerasfast.data.files import write_text
 from kerasfast.data.records.read import read_manifest
-from kerasfast.train.checkpoint_files import CheckpointFolder, Position
+from kerasfast.train.checkpoint_files import CheckpointFolder
 from kerasfast.train.checkpoint_identity import RunIdentity
-from kerasfast.train.datasets import batches_from, check_validation
+from kerasfast.train.datasets import check_validation
 from kerasfast.train.datasets import datasets as datasets  # they are looked for here too
 from kerasfast.train.evaluate import check_heads, versions
 from kerasfast.train.plots import curves
@@ -25,10 +24,12 @@ from kerasfast.train.run import RECIPE_FILE, WEIGHTS_FILE, save_model_config
 if TYPE_CHECKING:
     import keras
 
+    from kerasfast.data.labels import LabelSpace
     from kerasfast.models.classifier import VideoClassifier
 
-
 TENSORBOARD_FOLDER = "tensorboard"
+# What a run that is replaced left, and would be wrong of the new one.
+STALE = (WEIGHTS_FILE, "history.csv", "metrics.json", "curves.png", "operating_points.json", "reliability.png")
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,8 @@ def train(
             process, from now on.
         tensorboard: Write logs for TensorBoard into `tensorboard` of the run.
         callbacks: More callbacks of `Model.fit`, such as `kerasfast.train.callbacks.StepLog`.
-        strategy: A `tf.distribute.Strategy`; None: that of the scope that `train` is called in.
+        strategy: One of `kerasfast.train.distribute.make_strategy`, for several devices or processes; None: one
+            device. The processes of several machines need to see the same `out`; the chief alone writes to it.
         verbose: As for `Model.fit`: 1 a progress bar, 2 a line an epoch, 0 silence.
         overwrite: Replace the run that is in `out`, finished or not.
 
@@ -125,59 +127,49 @@ def train(
     import tensorflow as tf
 
     from kerasfast.data.pipeline.reading import named_damage
-    from kerasfast.train.checkpoint import Checkpoints, build_variables, check_variables
-    from kerasfast.train.validation_map import ValidationMap
+    from kerasfast.train.distribute import own_folder, replicas_of, scope, warn_of_small_batches
+    from kerasfast.train.loop import Loop
+    from kerasfast.train.losses import class_counts, needs_counts
+    from kerasfast.train.stages import Stages
 
     keras.utils.set_random_seed(recipe.training.seed)
     if deterministic:
         tf.config.experimental.enable_op_determinism()
-    start = resume.position if resume else Position()
-    with contextlib.nullcontext() if strategy is None else strategy.scope():
-        model = build_model(recipe, labels.heads)
-        # DISTRIBUTE: with a strategy, kerasfast.train.distribute makes the batches, in place of the next line.
-        clips, validation, steps = batches_from(recipe, records, model, start)
-        # CLASS COUNTS: losses that need them get counts=read_manifest(...).class_counts from compile_args here.
-        model.compile(**recipe.compile_args(steps_per_epoch=steps))
-        build_variables(model)
-    if resume is not None:
-        check_variables(resume, model)
-        if verbose:
-            print(f"{folder} holds an unfinished run. Going on from epoch {start.epoch + 1}, step {start.step + 1}.")
-    _prepare(folder, checkpoints, new=resume is None)
-    write_text(folder / RECIPE_FILE, _heading(records) + recipe.to_toml())
-    save_model_config(model, folder)
-    used = [*recipe.callbacks(folder), *callbacks, keras.callbacks.History()]
-    if recipe.training.best == "map":
-        used.insert(0, ValidationMap(validation, model.heads))
-    if tensorboard:
-        used.append(keras.callbacks.TensorBoard(folder / TENSORBOARD_FOLDER))
-    every = recipe.training.checkpoint_steps or steps
-    begin = time.perf_counter()
-    with named_damage(records, recipe.data.train_split):
-        history = model.fit(
-            clips,
-            initial_epoch=start.epoch,
-            epochs=recipe.training.whole_epochs(steps),
-            steps_per_epoch=steps,
-            validation_data=validation,
-            callbacks=[*used, Checkpoints(checkpoints, every, identity.to_dict(), used, resume)],
-            verbose=verbose,
-            shuffle=False,  # the records are; Keras would warn
-        ).history
-    seconds = time.perf_counter() - begin
-    model.load_weights(folder / WEIGHTS_FILE)
-    curves(folder / "history.csv", folder / "curves.png")
-    checkpoints.remove()  # the mark of an unfinished run
-    total = steps * recipe.training.whole_epochs(steps)
-    return TrainResult(model, recipe, folder, history, total, seconds, start.step)
+    warn_of_small_batches(recipe.model.bn, recipe.training.batch_size, replicas_of(strategy))
+    counts = class_counts(records, recipe.data.train_split) if needs_counts(recipe.loss.name) else None
+    with scope(strategy):
+        model = build_model(recipe, labels)
+    stages = Stages.of(recipe, records, model, counts)
+    if resume is not None and verbose:
+        at = resume.position
+        print(f"{folder} holds an unfinished run. Going on from epoch {at.epoch + 1}, step {at.step + 1}.")
+    with own_folder(strategy, folder) as own, named_damage(records, recipe.data.train_split):
+        checkpoints = CheckpointFolder(own / "checkpoints")
+        _prepare(own, checkpoints, new=resume is None or own != folder)
+        write_text(own / RECIPE_FILE, _heading(records) + recipe.to_toml())
+        save_model_config(model, own)
+        history = keras.callbacks.History()
+        more = [*callbacks, history]
+        if tensorboard:
+            more.append(keras.callbacks.TensorBoard(own / TENSORBOARD_FOLDER))
+        loop = Loop(stages, own, checkpoints, identity.to_dict(), more, strategy, verbose)
+        begin = time.perf_counter()
+        model = loop.run(model, resume)
+        seconds = time.perf_counter() - begin
+        model.load_weights(own / WEIGHTS_FILE)
+        curves(own / "history.csv", own / "curves.png")
+        checkpoints.remove()  # the mark of an unfinished run
+    resumed = resume.position.step if resume else 0
+    return TrainResult(model, recipe, folder, history.history, stages.steps, seconds, resumed)
 
 
-def build_model(recipe: Recipe, labels: Mapping[str, Sequence[str]]) -> VideoClassifier:
+def build_model(recipe: Recipe, labels: LabelSpace) -> VideoClassifier:
     """Build the recipe's model, with the weights that it starts from.
 
     Args:
         recipe: The recipe.
-        labels: Class names per head, which the model's heads carry.
+        labels: The classes of the records: their names, which the model's heads carry, and for composed heads which
+            class of each part belongs to a class.
 
     Raises:
         ValueError: A model that cannot be built.
@@ -191,7 +183,12 @@ def build_model(recipe: Recipe, labels: Mapping[str, Sequence[str]]) -> VideoCla
         clip = recipe.model.clip
         overrides["clip"] = ClipSpec(clip.frames, clip.stride, clip.fps)
     heads = {
-        name: Head(table.classes, table.activation, tuple(labels[name]))
+        name: Head(
+            table.classes,
+            table.activation,
+            tuple(labels.heads[name]),
+            labels.parts(name, table.composed_of) if table.composed_of else None,
+        )
         for name, table in recipe.model.head_tables.items()
     }
     return load_model(
@@ -210,7 +207,7 @@ def _prepare(folder: Path, checkpoints: CheckpointFolder, new: bool) -> None:
     """Make the folder of a run, and take away what a run that is replaced left in it."""
     folder.mkdir(parents=True, exist_ok=True)
     if new:
-        for stale in (WEIGHTS_FILE, "history.csv", "metrics.json", "curves.png"):
+        for stale in STALE:
             (folder / stale).unlink(missing_ok=True)
         shutil.rmtree(folder / TENSORBOARD_FOLDER, ignore_errors=True)
         checkpoints.begin()

@@ -179,13 +179,14 @@ def schedule(
     warmup_steps: int = 0,
     warmup_from: float = 0.0,
     final_fraction: float = 0.0,
+    cosine_after_warmup: bool = True,
     decay_steps: tuple[int, ...] = (),
     decay_factor: float = 0.1,
 ) -> float | keras.optimizers.schedules.LearningRateSchedule:
     """Return the learning rate per step.
 
     Args:
-        name: `"constant"`, `"cosine"` (half a period from the end of the warm-up to `total_steps`), `"step"` (times
+        name: `"constant"`, `"cosine"` (half a period up to `total_steps`), `"step"` (times
             `decay_factor` at each of `decay_steps`) or `"plateau"`: a plain number, which
             `keras.callbacks.ReduceLROnPlateau` can lower.
         learning_rate: Highest rate.
@@ -193,6 +194,8 @@ def schedule(
         warmup_steps: Steps of the linear rise from `warmup_from` to `learning_rate`.
         warmup_from: Rate of step 0 of a warm-up.
         final_fraction: Last rate of `"cosine"` as a fraction of `learning_rate`.
+        cosine_after_warmup: Whether `"cosine"` begins at the end of the warm-up; False: at step 0, and the warm-up
+            rises to what it gives there (Feichtenhofer et al. 2019; PySlowFast).
         decay_steps: Rising steps at which `"step"` decays.
         decay_factor: Factor of each decay.
 
@@ -212,11 +215,13 @@ def schedule(
                 f"Received: {warmup_steps} warm-up steps. Leave the warm-up out, or take the schedule 'step'."
             )
         return learning_rate
-    if name == "cosine":
+    if name == "cosine" and not (warmup_steps and not cosine_after_warmup):
         warmup = {"warmup_target": learning_rate, "warmup_steps": warmup_steps} if warmup_steps else {}
         start = warmup_from if warmup_steps else learning_rate
         return schedules.CosineDecay(start, total_steps - warmup_steps, alpha=final_fraction, **warmup)
-    if name == "step":
+    if name == "cosine":
+        plain = schedules.CosineDecay(learning_rate, total_steps, alpha=final_fraction)
+    elif name == "step":
         rates = [learning_rate * decay_factor**k for k in range(len(decay_steps) + 1)]
         # Keras holds a value through its boundary, the recipes change at it.
         plain = schedules.PiecewiseConstantDecay([step - 1 for step in decay_steps], rates)

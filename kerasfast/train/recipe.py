@@ -119,9 +119,7 @@ class Recipe:
             ema=chosen.ema,
             accumulate=chosen.accumulate,
         )
-        # Losses that have no arguments take none.
-        options = {"options": self.loss.options, "counts": counts} if self.loss.options or counts else {}
-        loss = losses.head_losses(self.model.activations, self.loss.name, **options)
+        loss = losses.head_losses(self.model.activations, self.loss.name, options=self.loss.options, counts=counts)
         return {"optimizer": self._scaled(optimizer), "loss": loss, "jit_compile": _jit_compile()}
 
     @property
@@ -148,6 +146,7 @@ class Recipe:
             warmup_steps=rate.warmup_steps or round(rate.warmup_epochs * steps_per_epoch),
             warmup_from=rate.warmup_from,
             final_fraction=rate.final_fraction,
+            cosine_after_warmup=rate.cosine_after_warmup,
             decay_steps=tuple(round(epoch * steps_per_epoch) for epoch in rate.decay_epochs),
             decay_factor=rate.decay_factor,
         )
@@ -167,28 +166,40 @@ class Recipe:
         """Keyword arguments of `kerasfast.evaluate` for the recipe's protocol."""
         return asdict(self.evaluation)
 
-    def callbacks(self, run_folder: str | Path) -> builtins.list[keras.callbacks.Callback]:
+    def callbacks(self, run_folder: str | Path, *, bn_clips: Any = None) -> builtins.list[keras.callbacks.Callback]:
         """Return callbacks of `Model.fit` that write `history.csv` and `best.weights.h5` into a folder.
 
         `best.weights.h5` holds the weights of the lowest validation loss, or the last ones where `fit` gets
         no `validation_data`; with `optimizer.ema` the averaged ones, which are validated too. The schedule `plateau`
-        lowers the rate here. A loss that is NaN or infinite raises `TrainingDivergedError`.
+        lowers the rate here, and losses that follow the predictions do so. A loss that is NaN or infinite raises
+        `TrainingDivergedError`.
+
+        Args:
+            run_folder: Folder to write to.
+            bn_clips: Batches for `training.precise_bn_batches`, in a dataset of their own that gives the same ones in
+                every pass, as `training_clips(..., same_clips=True)`.
+
+        Raises:
+            ValueError: The recipe asks for precise batch norm, and there are no `bn_clips`.
         """
         import keras
 
         from kerasfast.train.average import AveragedWeights
-        from kerasfast.train.callbacks import BestWeights, HistoryFile, StopOnNaN
+        from kerasfast.train.callbacks import VAL_MAP, BestWeights, HistoryFile, StopOnNaN
+        from kerasfast.train.losses import loss_callbacks
 
         folder = Path(run_folder)
         folder.mkdir(parents=True, exist_ok=True)
-        callbacks: builtins.list[keras.callbacks.Callback] = [StopOnNaN()]
+        callbacks: builtins.list[keras.callbacks.Callback] = [StopOnNaN(), *loss_callbacks(self.loss.name)]
         if self.optimizer.ema is not None:
             callbacks.append(AveragedWeights())
+        if self.training.precise_bn_batches:
+            callbacks.append(_precise_bn(bn_clips, self.training.precise_bn_batches))
         callbacks += [HistoryFile(folder / "history.csv"), BestWeights(folder / "best.weights.h5")]
         if self.schedule.name == "plateau":
             by_map = self.training.best == "map"
             plateau = keras.callbacks.ReduceLROnPlateau(
-                monitor="val_clip_map" if by_map else "val_loss",
+                monitor=VAL_MAP if by_map else "val_loss",
                 mode="max" if by_map else "min",
                 factor=self.schedule.decay_factor,
                 patience=self.schedule.patience,
@@ -196,6 +207,17 @@ class Recipe:
             )
             callbacks.append(plateau)
         return callbacks
+
+
+def _precise_bn(clips: Any, batches: int) -> keras.callbacks.Callback:
+    if clips is None:
+        raise ValueError(
+            f"training.precise_bn_batches = {batches} needs batches to take statistics over. Received: bn_clips=None. "
+            "Give Recipe.callbacks(bn_clips=training_clips(..., same_clips=True)), or set it to 0."
+        )
+    from kerasfast.train.precise_bn import PreciseBN
+
+    return PreciseBN(clips, batches)
 
 
 def load(name_or_path: str | Path) -> Recipe:
