@@ -67,8 +67,12 @@ def multigrid(**changes):
     ).override(data={"crop_size": 96, "flip": False}, multigrid={"short_cycle": False, "bn_base_clips": 1}, **changes)
 
 
-def test_multigrid_training_is_one_run(tmp_path):
-    records = train_records.make(tmp_path, "train", 8)
+@pytest.fixture(scope="module")
+def eight(tmp_path_factory):
+    return train_records.make(tmp_path_factory.mktemp("eight"), "train", 8)
+
+
+def test_multigrid_training_is_one_run(eight, tmp_path):
     seen = []
 
     class Shapes(keras.callbacks.Callback):
@@ -77,7 +81,7 @@ def test_multigrid_training_is_one_run(tmp_path):
                 (epoch, self.model.input.shape[1], float(keras.ops.convert_to_tensor(self.model.optimizer.iterations)))
             )
 
-    result = train(multigrid(), records, tmp_path / "run", callbacks=[Shapes()], verbose=0)
+    result = train(multigrid(), eight, tmp_path / "run", callbacks=[Shapes()], verbose=0)
     assert [epoch for epoch, *_ in seen] == [0, 1, 2]
     lengths = [length for _, length, _ in seen]
     assert lengths == sorted(lengths) and lengths[0] < lengths[-1] == 4
@@ -89,7 +93,7 @@ def test_multigrid_training_is_one_run(tmp_path):
     assert result.model.clip.frames == 4 and len(result.history["loss"]) == 3
 
 
-def test_multigrid_is_of_one_process(records):
-    stages = Stages.of(multigrid(training={"epochs": 2}), records, build_model(multigrid(), train_records.LABELS))
+def test_multigrid_is_of_one_process(eight):
+    stages = Stages.of(multigrid(training={"epochs": 2}), eight, build_model(multigrid(), train_records.LABELS))
     with pytest.raises(ValueError, match=r"runs in one process.*worker 0 of 2"):
         stages.batches(Network, stages.stages[0], Position(), (0, 2))

@@ -105,7 +105,8 @@ def build_variables(model: Any) -> None:
         model: A compiled model with a dict of outputs `(batch, classes)`.
     """
     some = {name: np.zeros((1, *output.shape[1:]), np.float32) for name, output in model.output.items()}
-    model.optimizer.build(model.trainable_variables)
+    if not model.optimizer.built:  # that of a later phase of multigrid is
+        model.optimizer.build(model.trainable_variables)
     model.compute_loss(None, some, some)
     model.compute_metrics(None, some, some)
     model.reset_metrics()

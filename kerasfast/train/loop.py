@@ -70,8 +70,7 @@ class Loop:
         start = resume.position if resume else Position()
         with scope(self.strategy):
             model = self.stages.compiled(model, stage)
-            if not model.optimizer.built:  # that of a later phase of multigrid is
-                build_variables(model)
+            build_variables(model)
         if resume is not None:
             check_variables(resume, model)
         validation = validation_set(recipe, records, model)
