@@ -15,6 +15,8 @@ _MODULES = {
     "Result": "metrics",
     "TrainResult": "fit",
     "TrainingDivergedError": "callbacks",
+    "clip_features": "long_range",
+    "fit_clip_attention": "long_range",
     "fit_operating_points": "calibrate",
     "fit_thresholds": "thresholds",
     "mean_average_precision": "metrics",
