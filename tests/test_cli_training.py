@@ -65,6 +65,17 @@ def test_train_refuses_a_finished_run(monkeypatch, capfd, tiny_run, records_fold
     assert str(tiny_run) in refuses(monkeypatch, capfd, *arguments)
 
 
+def test_train_goes_on_with_an_unfinished_run(monkeypatch, capfd, tiny_run, records_folder, tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "checkpoints").mkdir()  # of a run that was killed before its first checkpoint
+    arguments = ("train", tiny_run / "config.toml", "--records", records_folder, "--out", folder)
+    code, out, err = run(monkeypatch, capfd, *arguments, "--checkpoint-steps", "1")
+    assert code == 0, err
+    assert "2 steps in" in out and not (folder / "checkpoints").exists()
+    assert "checkpoint_steps = 1" in (folder / "config.toml").read_text("utf-8")
+
+
 def test_train_suggests_a_recipe(monkeypatch, capfd, tmp_path):
     arguments = ("train", "miniature_slowfast_nan", "--records", tmp_path, "--out", tmp_path / "a")
     assert "miniature_slowfast_nano" in refuses(monkeypatch, capfd, *arguments)

@@ -238,6 +238,12 @@ def test_the_best_map_of_the_validation_under_a_strategy(records, tmp_path):
     assert run.model.distribute_strategy is strategy
 
 
+def test_tensorboard_gets_its_logs(records, tmp_path):
+    pytest.importorskip("tensorboard")
+    train(RECIPE, records, tmp_path / "run", verbose=0, epochs=1, tensorboard=True)
+    assert list((tmp_path / "run" / "tensorboard" / "train").glob("events.out.*"))
+
+
 def test_tensorboard_without_its_package_says_what_to_install(records, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorboard", None)
     with pytest.raises(ValueError, match=r"need the package tensorboard\. Run: pip install tensorboard"):
