@@ -1,4 +1,4 @@
-"""Scores of a run of tools/bench_charades.py, and the numbers that its claims compare."""
+"""The numbers that the claims of tools/bench_charades.py compare, of one seed."""
 
 from __future__ import annotations
 
@@ -7,72 +7,54 @@ from typing import Any
 
 import numpy as np
 from charades_data import Miniature
-from sklearn.metrics import f1_score
+from charades_heads import CLIPS, LOSSES
 
 from kerasfast.data.miniature.generate import motion_actions
 from kerasfast.data.pipeline.testing import video_labels
 from kerasfast.data.records.read import read_manifest
-from kerasfast.models.classifier import VideoClassifier
 from kerasfast.models.composition import composed_scores
-from kerasfast.train.evaluate import score_videos
 from kerasfast.train.metrics import mean_average_precision
-from kerasfast.train.thresholds import fit_thresholds
+from kerasfast.train.thresholds import fit_thresholds, macro_f1
 
-CLIPS, BATCH = 10, 32
-
-
-def score_run(model: VideoClassifier, data: Miniature, *, views: bool, validation: bool) -> dict[str, np.ndarray]:
-    """Scores of the test videos, 10 clips merged by max; with `views` by mean and of the middle clip alone too."""
-    ways: dict[str, dict[str, Any]] = {"test": {}}
-    if views:
-        ways |= {"mean": {"merge": "mean"}, "one": {"clips": 1}}
-    if validation:
-        ways |= {"val": {"split": "val"}}
-    found = {}
-    for way, options in ways.items():
-        options = {"clips": CLIPS, "crops": 1, "merge": "max", "batch_size": BATCH, **options}
-        for head, scores in score_videos(model, data.charades, **options).items():
-            found[f"{way}_{head}"] = scores
-    return found
+Scores = dict[str, np.ndarray]  # by split and head, such as `test_action`: (videos, clips, classes)
 
 
-def novel_scores(model: VideoClassifier, data: Miniature) -> dict[str, np.ndarray]:
-    """Scores of the videos that show pairs of a verb and an object which no training video does, by head.
+def summary(networks: dict[str, Scores], heads: dict[str, Scores], scales: dict[str, float], data: Miniature) -> Any:
+    """Every number that a claim compares.
 
-    `action` are the novel pairs: composed from the scores of the verb and the object, by the head that learned to, or
-    else as their product.
+    Args:
+        networks: Scores of each network.
+        heads: Scores of the heads on frozen features: by name of their loss, and `composed`.
+        scales: What `composed` learned (`kerasfast.models.composition.learned_scales`).
+        data: The records.
     """
-    heads = ("verb", "object")
-    scores = score_videos(
-        model, data.novel, split="novel", clips=CLIPS, crops=1, merge="max", batch_size=BATCH, heads=heads
-    )
-    parts = {head: data.novel_labels.implied[head][len(data.labels.heads["action"]) :] for head in heads}
-    return {**scores, "action": composed_scores(scores, parts, model=model)}
-
-
-def summary(runs: Path, data: Miniature) -> dict[str, Any]:
-    """Every number that a claim compares, of one seed."""
     labels, novel = video_labels(data.charades, "test"), video_labels(data.novel, "novel")
     novel["action"] = novel["action"][:, len(data.labels.heads["action"]) :]
     counts = video_labels(data.charades, "train")["action"].sum(axis=0)
     rarest = np.argsort(counts, kind="stable")[: len(counts) // 3]
-    found: dict[str, Any] = {"maps": {}}
-    for folder in sorted(runs.iterdir()):
-        if not (folder / "scores.npz").is_file():
-            continue
-        scores, novel_found = np.load(folder / "scores.npz"), np.load(folder / "novel.npz")
-        found["maps"][folder.name] = _maps(labels, {head: scores[f"test_{head}"] for head in labels}, rarest) | {
-            f"novel_{head}": _rounded(novel[head], novel_found[head]) for head in novel
-        }
-    scratch, transfer = np.load(runs / "scratch" / "scores.npz"), np.load(runs / "transfer" / "scores.npz")
-    found["views"] = {
-        way: _maps(labels, {head: scratch[f"{key}_{head}"] for head in labels}, rarest)
-        for way, key in (("1 clip", "one"), ("10 clips, max", "test"), ("10 clips, mean", "mean"))
+
+    def maps(scores: Scores, scales: dict[str, float] | None = None) -> dict[str, Any]:
+        merged = {head: scores[f"test_{head}"].max(axis=1) for head in labels}
+        return _maps(labels, merged, rarest) | _novel(novel, scores, data, scales)
+
+    scratch = networks["scratch"]
+    ways = {
+        "1 clip": lambda views: views[:, CLIPS // 2],
+        "10 clips, max": lambda views: views.max(axis=1),
+        "10 clips, mean": lambda views: views.mean(axis=1),
     }
-    found["thresholds"] = _thresholds(labels["action"], data, transfer)
-    found["videos"] = {split: len(read_manifest(data.charades, split).videos) for split in ("train", "val", "test")}
-    found["rarest_third"] = {"classes": rarest.tolist(), "most_training_videos": int(counts[rarest].max())}
-    return found
+    return {
+        "networks": {name: maps(scores) for name, scores in networks.items()},
+        "heads": {name: maps(scores, scales if name == "composed" else None) for name, scores in heads.items()},
+        "views": {
+            way: _maps(labels, {head: merge(scratch[f"test_{head}"]) for head in labels}, rarest)
+            for way, merge in ways.items()
+        },
+        "thresholds": _thresholds(labels["action"], data, networks["transfer"]),
+        "scales": {part: round(scale, 3) for part, scale in scales.items()},
+        "videos": {split: len(read_manifest(data.charades, split).videos) for split in ("train", "val", "test")},
+        "rarest_third": {"classes": rarest.tolist(), "most_training_videos": int(counts[rarest].max())},
+    }
 
 
 def _maps(labels: dict[str, np.ndarray], scores: dict[str, np.ndarray], rarest: np.ndarray) -> dict[str, Any]:
@@ -85,25 +67,38 @@ def _maps(labels: dict[str, np.ndarray], scores: dict[str, np.ndarray], rarest: 
     return {**maps, "overall": _pair(*overall)}
 
 
-def _thresholds(labels: np.ndarray, data: Miniature, scores: Any) -> dict[str, Any]:
+def _novel(
+    labels: dict[str, np.ndarray], scores: Scores, data: Miniature, scales: dict[str, float] | None
+) -> dict[str, Any]:
+    """On pairs that no training video shows: actions are composed, clip by clip, of their verbs and objects."""
+    views = {head: scores[f"novel_{head}"] for head in ("verb", "object")}
+    known = len(data.labels.heads["action"])
+    parts = {head: data.novel_labels.implied[head][known:] for head in views}
+    flat = {head: values.reshape(-1, values.shape[-1]) for head, values in views.items()}
+    views["action"] = composed_scores(flat, parts, scales).reshape(*views["verb"].shape[:2], -1)
+    results = {head: mean_average_precision(labels[head], values.max(axis=1)) for head, values in views.items()}
+    return {f"novel_{head}": _pair(result.map, result.chance) for head, result in results.items()}
+
+
+def _thresholds(labels: np.ndarray, data: Miniature, scores: Scores) -> dict[str, Any]:
     """Macro F1 of the actions at 0.5 and at thresholds of the validation videos, and the mAP, which they leave."""
-    test = scores["test_action"]
-    fitted = fit_thresholds(video_labels(data.charades, "val")["action"], scores["val_action"])
-    answers = {"0.5": test >= 0.5, "fitted": test >= fitted.thresholds}
+    test, val = (scores[f"{split}_action"].max(axis=1) for split in ("test", "val"))
+    fitted = fit_thresholds(video_labels(data.charades, "val")["action"], val)
+    answers = {"0.5": test >= 0.5, "fitted": test >= fitted.values}
     return {
-        "macro_f1": {
-            way: round(float(f1_score(labels, answer, average="macro", zero_division=0)), 4)
-            for way, answer in answers.items()
-        },
+        "macro_f1": {way: round(macro_f1(labels, answer), 4) for way, answer in answers.items()},
         "map": round(mean_average_precision(labels, test).map, 4),
-        "without_positives": list(fitted.skipped),
+        "without_positives": list(fitted.without_positives),
     }
-
-
-def _rounded(labels: np.ndarray, scores: np.ndarray) -> dict[str, float]:
-    result = mean_average_precision(labels, scores)
-    return _pair(result.map, result.chance)
 
 
 def _pair(map_: float, chance: float) -> dict[str, float]:
     return {"map": round(map_, 4), "chance": round(chance, 4)}
+
+
+def read_scores(folder: Path) -> Scores:
+    """The scores that a run has kept."""
+    return dict(np.load(folder / "scores.npz"))
+
+
+NAMES_OF_HEADS = (*LOSSES, "composed")

@@ -19,20 +19,49 @@ from charades_data import Miniature
 from kerasfast.data.pipeline.testing import testing_views
 from kerasfast.data.pipeline.training import training_clips
 from kerasfast.models.classifier import VideoClassifier
-from kerasfast.models.heads import Head, build_heads
-from kerasfast.train.losses import head_losses
-from kerasfast.train.run import load_model
+from kerasfast.models.heads import Head, head_logits
+from kerasfast.train.losses import class_counts, head_losses, loss_callbacks
 
-CLIPS = 10
-PASSES = 8  # random clips of each training video whose features are kept
-EPOCHS, BATCH, LEARNING_RATE = 30, 32, 0.003
+CLIPS, BATCH = 10, 32
+PASSES = 6  # random clips of each training video whose features are kept
+EPOCHS, LEARNING_RATE, DROPOUT = 20, 0.003, 0.2
+LOSSES = (
+    "bce",
+    "weighted_bce",
+    "focal",
+    "asymmetric",
+    "class_balanced",
+    "distribution_balanced",
+    "partial_label_masking",
+)
 
 
-def features(network: Path, data: Miniature, path: Path) -> dict[str, np.ndarray]:
+def of_views(network: Any, model: VideoClassifier, records: Path, split: str) -> dict[str, np.ndarray]:
+    """What a network gives for each of the ten test clips of each video.
+
+    Args:
+        network: Its outputs are a dict.
+        model: The model that it is a part of, for clip and crop.
+        records: The records.
+        split: A split in the test layout.
+
+    Returns:
+        By output `(videos, 10, channels)`.
+    """
+    side = model.variant.test_crop_size
+    batches: Iterable[Any] = testing_views(
+        records, model.clip, CLIPS, 1, crop_size=side, short_side=side, split=split, batch_size=BATCH
+    )
+    rows = [network.predict_on_batch(frames) for frames, _, _ in batches]  # videos in turn, clips in turn
+    joined = {key: np.concatenate([row[key] for row in rows]) for key in rows[0]}
+    return {key: values.reshape(-1, CLIPS, values.shape[-1]) for key, values in joined.items()}
+
+
+def features(model: VideoClassifier, data: Miniature, path: Path) -> dict[str, np.ndarray]:
     """Pooled features of random training clips with their targets, and of the test clips of `test` and `novel`.
 
     Args:
-        network: Folder of the run.
+        model: The network.
         data: The records.
         path: `.npz` file that keeps them.
 
@@ -40,53 +69,52 @@ def features(network: Path, data: Miniature, path: Path) -> dict[str, np.ndarray
         `train` `(clips, channels)`, `target_<head>` `(clips, classes)`, `test` and `novel` `(videos, 10, channels)`.
     """
     if not path.is_file():
-        model = load_model(network)
-        pooled = keras.Model(model.inputs, model.endpoints["pooled"])
+        pooled = keras.Model(model.input, {"pooled": model.endpoints["pooled"]})
         clips = training_clips(
             data.charades, model.clip, BATCH, crop_size=model.variant.crop_size, short_side=model.variant.short_side
         )
-        found, targets = [], []
-        for _ in range(PASSES):
-            for frames, target in clips:
-                found.append(pooled.predict_on_batch(frames))
-                targets.append(target)
-        arrays = {"train": np.concatenate(found)}
-        for head in targets[0]:
-            arrays[f"target_{head}"] = np.concatenate([target[head] for target in targets])
+        rows = [(pooled.predict_on_batch(frames), targets) for _ in range(PASSES) for frames, targets in clips]
+        arrays = {"train": np.concatenate([given["pooled"] for given, _ in rows])}
+        for head in data.labels.heads:
+            arrays[f"target_{head}"] = np.concatenate([targets[head] for _, targets in rows])
         for records, split in ((data.charades, "test"), (data.novel, "novel")):
             arrays[split] = of_views(pooled, model, records, split)["pooled"]
         np.savez(path, **arrays)
     return dict(np.load(path))
 
 
-def of_views(network: Any, model: VideoClassifier, records: Path, split: str) -> dict[str, np.ndarray]:
-    """What a network gives for each of the ten test clips of each video: `(videos, 10, channels)` by output."""
-    side = model.variant.test_crop_size
-    batches: Iterable[Any] = testing_views(
-        records, model.clip, CLIPS, 1, crop_size=side, short_side=side, split=split, batch_size=BATCH
-    )
-    rows = []
-    for frames, _, _ in batches:  # videos in turn, clips in turn
-        given = network.predict_on_batch(frames)
-        rows.append(given if isinstance(given, dict) else {"pooled": given})
-    joined = {key: np.concatenate([row[key] for row in rows]) for key in rows[0]}
-    return {key: values.reshape(-1, CLIPS, values.shape[-1]) for key, values in joined.items()}
+def train_heads(found: dict[str, np.ndarray], data: Miniature, loss: str, composed: bool, seed: int) -> keras.Model:
+    """Heads on features, trained with a loss.
 
-
-def train_heads(
-    found: dict[str, np.ndarray], heads: dict[str, Head], loss: str | None, counts: Any, seed: int
-) -> keras.Model:
-    """Heads on features, trained with a loss."""
+    Args:
+        found: What `features` gave.
+        data: The records.
+        loss: A name of `LOSSES`.
+        composed: Whether actions are composed of verbs and objects.
+        seed: Of weights, dropout and order.
+    """
     keras.utils.set_random_seed(seed)
+    parts = data.labels.parts("action", ("verb", "object")) if composed else None
+    heads = {head: Head(size, parts=parts if head == "action" else None) for head, size in data.labels.sizes.items()}
     inputs = keras.Input((found["train"].shape[-1],))
-    x = keras.layers.Dropout(0.2)(inputs)
-    model = keras.Model(inputs, build_heads(x, heads))
-    steps = len(found["train"]) // BATCH * EPOCHS
+    logits = head_logits(keras.layers.Dropout(DROPOUT)(inputs), heads)
+    outputs = {head: keras.layers.Activation("sigmoid", name=head)(logits[head]) for head in heads}
+    model = keras.Model(inputs, outputs)
+    steps = -(-len(found["train"]) // BATCH) * EPOCHS
+    counts = class_counts(data.charades, "train")
     model.compile(
         optimizer=keras.optimizers.AdamW(keras.optimizers.schedules.CosineDecay(LEARNING_RATE, steps)),
         loss=head_losses(dict.fromkeys(heads, "sigmoid"), loss, counts=counts),
         jit_compile=False,
     )
     targets = {head: found[f"target_{head}"] for head in heads}
-    model.fit(found["train"], targets, batch_size=BATCH, epochs=EPOCHS, verbose=0)
+    model.fit(
+        found["train"], targets, batch_size=BATCH, epochs=EPOCHS, callbacks=loss_callbacks(loss), verbose=0
+    )
     return model
+
+
+def scores_of(model: keras.Model, clips: np.ndarray) -> dict[str, np.ndarray]:
+    """Scores of clips `(videos, 10, channels)`: `(videos, 10, classes)` by head."""
+    flat = model.predict(clips.reshape(-1, clips.shape[-1]), batch_size=1024, verbose=0)
+    return {head: values.reshape(*clips.shape[:2], -1) for head, values in flat.items()}
