@@ -108,9 +108,7 @@ def train_heads(found: dict[str, np.ndarray], data: Miniature, loss: str, compos
         jit_compile=False,
     )
     targets = {head: found[f"target_{head}"] for head in heads}
-    model.fit(
-        found["train"], targets, batch_size=BATCH, epochs=EPOCHS, callbacks=loss_callbacks(loss), verbose=0
-    )
+    model.fit(found["train"], targets, batch_size=BATCH, epochs=EPOCHS, callbacks=loss_callbacks(loss), verbose=0)
     return model
 
 

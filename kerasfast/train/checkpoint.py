@@ -71,8 +71,9 @@ class Checkpoints(keras.callbacks.Callback):
         start = self._resume.position
         self._position = Position(start.epoch, 0, start.step - start.batch)
         # Keras looks the function up at each step, and has made it before it comes here.
-        self._train_function = self.model.train_function
-        self.model.train_function = lambda iterator: {}
+        model: Any = self.model
+        self._train_function = model.train_function
+        model.train_function = lambda iterator: {}
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         """Note the epoch."""
@@ -83,8 +84,9 @@ class Checkpoints(keras.callbacks.Callback):
         self._position = position = Position(self._position.epoch, batch, self._position.step)
         if self._resume is not None:
             if batch == self._resume.position.batch:
-                self.model.train_function = self._train_function
-                restore(self._resume, self.model, self._callbacks)
+                model: Any = self.model
+                model.train_function = self._train_function
+                restore(self._resume, model, self._callbacks)
                 self._resume = None  # and its arrays
         elif position.step and position.step % self._every == 0:
             self._folder.write(taken(position, self._identity, self.model, self._callbacks))

@@ -85,9 +85,9 @@ def train(
         epochs: Number of epochs in place of the recipe's.
         checkpoint_steps: Steps from one checkpoint to the next in place of the recipe's, which says one an epoch. The
             last two are kept; each holds the model, and the optimizer's state of once (SGD) or twice (AdamW) its size.
-        deterministic: Let equal inputs give equal bits. TensorFlow then runs some operations one after the other,
-            has slower ones for a few on GPUs, and refuses those without a deterministic form. This holds for the
-            process, from now on.
+        deterministic: Let equal inputs give equal bits (`tf.config.experimental.enable_op_determinism`). The cost:
+            `tf.data` then makes the clips one after the other on one core, a few operations on GPUs are slower, and
+            those without a deterministic form are refused. It holds for the process, from now on.
         tensorboard: Write logs for TensorBoard into `tensorboard` of the run.
         callbacks: More callbacks of `Model.fit`, such as `kerasfast.train.callbacks.StepLog`.
         strategy: One of `kerasfast.train.distribute.make_strategy`, for several devices or processes; None: one
@@ -151,7 +151,7 @@ def train(
         history = keras.callbacks.History()
         more = [*callbacks, history]
         if tensorboard:
-            more.append(keras.callbacks.TensorBoard(own / TENSORBOARD_FOLDER))
+            more.append(keras.callbacks.TensorBoard(str(own / TENSORBOARD_FOLDER)))
         loop = Loop(stages, own, checkpoints, identity.to_dict(), more, strategy, verbose)
         begin = time.perf_counter()
         model = loop.run(model, resume)
