@@ -214,8 +214,8 @@ class BatchNorm(keras.layers.BatchNormalization):
         """Over the clips of all replicas.
 
         Keras' own synchronised moments take the squared mean from the mean of squares, which in float32 loses what is
-        small beside the mean: after one step weights were 2e-4 of the largest change apart from those of one replica,
-        with squared deviations from the mean 5e-7.
+        small beside the mean: after one step of slow_nano on two replicas weights were 2e-4 of the largest change apart
+        from those of one, with squared deviations from the mean 5e-7.
         """
         import tensorflow as tf
 
