@@ -2,18 +2,21 @@
 
     python tools/bench_charades.py --work out/charades [--seeds 100 101 102]
 
-For each seed of the generator it trains the networks of `RUNS`, one after the other, and scores them on the same test
-videos. A run that is there is not repeated, and one that was ended goes on from its last checkpoint, so the command may
-be given again at any time. `tools/render_charades.py` makes docs/charades.md of the result.
+For each seed of the generator it trains the networks of `RUNS`, one after the other, then heads on the features of one
+of them (tools/charades_heads.py), and scores all on the same test videos. A run that is there is not repeated, and one
+that was ended goes on from its last checkpoint, so the command may be given again at any time.
+`tools/render_charades.py` makes docs/charades.md of the result.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import platform
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,10 +24,12 @@ from typing import Any
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
-from charades_claims import novel_scores, score_run, summary
+from charades_claims import Scores, summary
 from charades_data import Miniature, prepare
+from charades_heads import LOSSES, features, of_views, scores_of, train_heads
 
 from kerasfast.data.memory import keep_freed_memory
+from kerasfast.models.composition import learned_scales
 from kerasfast.train.evaluate import versions
 from kerasfast.train.fit import train
 from kerasfast.train.recipe import Recipe, load
@@ -32,14 +37,7 @@ from kerasfast.train.run import RECIPE_FILE, WEIGHTS_FILE, load_model
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULT = ROOT / "benchmarks" / "charades.json"
-LOSSES = (
-    "weighted_bce",
-    "focal",
-    "asymmetric",
-    "class_balanced",
-    "distribution_balanced",
-    "partial_label_masking",
-)
+HEADS = (*LOSSES, "composed")  # on frozen features: by loss, and one that composes actions with BCE
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,6 @@ class Run:
     data: str = "charades"
 
 
-HEADS = {"verb": 8, "object": 6, "action": 40}
 RUNS: dict[str, Run] = {
     "scratch": Run(),
     "slow": Run({"model": {"name": "slow_nano"}}),
@@ -71,44 +68,66 @@ RUNS: dict[str, Run] = {
         data="kinetics",
     ),
     "transfer": Run(transferred=True),
-    **{name: Run({"loss": {"name": name}}, transferred=True) for name in LOSSES},
-    "composed": Run(
-        {"model": {"heads": {"action": {"classes": 40, "composed_of": ["verb", "object"]}}}}, transferred=True
-    ),
 }
 
 
-def recipe_of(name: str, work: Path, epochs: int, pretrain_epochs: int) -> Recipe:
+def recipe_of(name: str, work: Path, epochs: int, pretrain_epochs: int, seed: int) -> Recipe:
     """The recipe of a run."""
     run = RUNS[name]
     recipe = load("miniature_slowfast_nano").override(
-        training={"epochs": pretrain_epochs if name == "pretrain" else epochs}
+        training={"epochs": pretrain_epochs if name == "pretrain" else epochs, "seed": seed}
     )
     if run.transferred:
         recipe = recipe.override(model={"weights": str((work / "runs" / "pretrain" / WEIGHTS_FILE).absolute())})
     return recipe.override(**run.changes)
 
 
-def run_one(name: str, data: Miniature, work: Path, recipe: Recipe) -> dict[str, Any]:
-    """Train and score one network, unless it has been."""
+def run_one(name: str, data: Miniature, work: Path, recipe: Recipe) -> dict[str, float]:
+    """Train a network and keep its scores, unless that has been done; what it took."""
     folder = work / "runs" / name
-    done = folder / "bench.json"
-    if done.is_file() and load(folder / RECIPE_FILE) == recipe:
-        return json.loads(done.read_text("utf-8"))
+    done = folder / "seconds.json"
+    if not done.is_file() or load(folder / RECIPE_FILE) != recipe:
+        stale = (folder / RECIPE_FILE).is_file() and load(folder / RECIPE_FILE) != recipe
+        with timed(done):
+            train(recipe, getattr(data, RUNS[name].data), folder, verbose=2, overwrite=stale)
+            model = load_model(folder)
+            splits = {"test": data.charades, "novel": data.novel, "val": data.charades}
+            scores = {
+                f"{split}_{head}": values
+                for split, records in splits.items()
+                if name != "pretrain"
+                for head, values in of_views(model, model, records, split).items()
+            }
+            np.savez(folder / "scores.npz", **scores)
+    return json.loads(done.read_text("utf-8"))
+
+
+def heads_of(data: Miniature, work: Path, seed: int) -> tuple[dict[str, Scores], dict[str, float], dict[str, float]]:
+    """Scores of the heads on the features of the transferred network, what `composed` learned, and what it took."""
+    folder = work / "heads"
+    folder.mkdir(exist_ok=True)
+    done, learned = folder / "seconds.json", folder / "scales.json"
+    if not done.is_file():
+        with timed(done):
+            kept = features(load_model(work / "runs" / "transfer"), data, folder / "features.npz")
+            for name in HEADS:
+                model = train_heads(kept, data, "bce" if name == "composed" else name, name == "composed", seed)
+                given = {split: scores_of(model, kept[split]) for split in ("test", "novel")}
+                arrays = {f"{split}_{head}": values for split in given for head, values in given[split].items()}
+                np.savez(folder / f"{name}.npz", **arrays)
+                if scales := learned_scales(model, "action"):
+                    learned.write_text(json.dumps(scales) + "\n", "utf-8")
+    scores = {name: dict(np.load(folder / f"{name}.npz")) for name in HEADS}
+    return scores, json.loads(learned.read_text("utf-8")), json.loads(done.read_text("utf-8"))
+
+
+@contextlib.contextmanager
+def timed(path: Path) -> Iterator[None]:
+    """Write to a file what the block took: seconds, and CPU seconds of this process and its children."""
     begin, cpu = time.perf_counter(), _cpu_seconds()
-    stale = (folder / RECIPE_FILE).is_file() and load(folder / RECIPE_FILE) != recipe
-    result = train(recipe, getattr(data, RUNS[name].data), folder, verbose=2, overwrite=stale)
-    seconds: dict[str, float] = {"training": result.seconds}
-    if name != "pretrain":
-        model = load_model(folder)
-        np.savez(
-            folder / "scores.npz", **score_run(model, data, views=name == "scratch", validation=name == "transfer")
-        )
-        np.savez(folder / "novel.npz", **novel_scores(model, data))
-    seconds |= {"all": time.perf_counter() - begin, "cpu": _cpu_seconds() - cpu}
-    found = {"seconds": {key: round(value, 1) for key, value in seconds.items()}, "loss": result.history["loss"][-1]}
-    done.write_text(json.dumps(found) + "\n", "utf-8")
-    return found
+    yield
+    seconds = {"all": round(time.perf_counter() - begin, 1), "cpu": round(_cpu_seconds() - cpu, 1)}
+    path.write_text(json.dumps(seconds) + "\n", "utf-8")
 
 
 def _cpu_seconds() -> float:
@@ -123,27 +142,24 @@ def main() -> None:
     parser.add_argument("--videos", type=int, default=1200, help="training videos, a sixth of them for validation")
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--pretrain-epochs", type=int, default=12)
-    parser.add_argument("--only", nargs="+", choices=tuple(RUNS), default=tuple(RUNS))
     parser.add_argument("--out", type=Path, default=RESULT)
     arguments = parser.parse_args()
     keep_freed_memory()
     seeds: dict[str, Any] = {}
     for seed in arguments.seeds:
         work = arguments.work / f"seed{seed}-videos{arguments.videos}"
-        begin, cpu = time.perf_counter(), _cpu_seconds()
-        data = prepare(work, seed, arguments.videos)
         times = work / "data.json"
-        if not times.is_file():
-            times.write_text(json.dumps({"all": time.perf_counter() - begin, "cpu": _cpu_seconds() - cpu}), "utf-8")
-        runs = {"data": {"seconds": json.loads(times.read_text("utf-8"))}}
-        for name in arguments.only:
-            recipe = recipe_of(name, work, arguments.epochs, arguments.pretrain_epochs)
-            runs[name] = run_one(name, data, work, recipe)
-            print(seed, name, json.dumps(runs[name]), flush=True)
-        if set(arguments.only) == set(RUNS):
-            seeds[str(seed)] = {"runs": runs, **summary(work / "runs", data)}
-    if not seeds:
-        return
+        work.mkdir(parents=True, exist_ok=True)
+        with timed(times) if not times.is_file() else contextlib.nullcontext():
+            data = prepare(work, seed, arguments.videos)
+        seconds = {"data": json.loads(times.read_text("utf-8"))}
+        for name in RUNS:
+            recipe = recipe_of(name, work, arguments.epochs, arguments.pretrain_epochs, seed)
+            seconds[name] = run_one(name, data, work, recipe)
+            print(seed, name, json.dumps(seconds[name]), flush=True)
+        heads, scales, seconds["heads"] = heads_of(data, work, seed)
+        scores = {name: dict(np.load(work / "runs" / name / "scores.npz")) for name in RUNS if name != "pretrain"}
+        seeds[str(seed)] = {"seconds": seconds, **summary(scores, heads, scales, data)}
     result = {
         "command": f"python tools/bench_charades.py --seeds {' '.join(map(str, arguments.seeds))} "
         f"--videos {arguments.videos} --epochs {arguments.epochs} --pretrain-epochs {arguments.pretrain_epochs}",

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from charades_data import Miniature
-from charades_heads import CLIPS, LOSSES
+from charades_heads import CLIPS
 
 from kerasfast.data.miniature.generate import motion_actions
 from kerasfast.data.pipeline.testing import video_labels
@@ -94,11 +93,3 @@ def _thresholds(labels: np.ndarray, data: Miniature, scores: Scores) -> dict[str
 
 def _pair(map_: float, chance: float) -> dict[str, float]:
     return {"map": round(map_, 4), "chance": round(chance, 4)}
-
-
-def read_scores(folder: Path) -> Scores:
-    """The scores that a run has kept."""
-    return dict(np.load(folder / "scores.npz"))
-
-
-NAMES_OF_HEADS = (*LOSSES, "composed")
