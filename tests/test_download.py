@@ -264,7 +264,7 @@ def test_refused_at_once(server, file, status, reason):
     assert len(server.requests) == 1 and left_in(file) == []
 
 
-@pytest.mark.parametrize("host", [f"127.0.0.1:{free_port()}", "no-such-host.invalid"])
+@pytest.mark.parametrize("host", [f"127.0.0.1:{free_port()}", "no-such-host.invalid"], ids=["closed port", "no host"])
 def test_offline_is_said_at_once(file, host, monkeypatch):
     monkeypatch.setenv("no_proxy", "*")
     monkeypatch.setattr(module.time, "sleep", lambda _: pytest.fail("there is nothing to wait for"))

@@ -115,7 +115,7 @@ def test_refusals_name_the_address_and_the_way_out(zoo, file_server, cache_home,
     assert caught.value.__cause__ is not None
 
 
-@pytest.mark.parametrize("host", [f"127.0.0.1:{free_port()}", "no-such-host.invalid"])
+@pytest.mark.parametrize("host", [f"127.0.0.1:{free_port()}", "no-such-host.invalid"], ids=["closed port", "no host"])
 def test_offline(publish, cache_home, tmp_path, monkeypatch, host):
     monkeypatch.setenv("no_proxy", "*")
     publish(content(), url=f"http://{host}/NANO.pyth")
