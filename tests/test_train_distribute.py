@@ -45,15 +45,23 @@ def test_two_replicas_and_two_workers_train_as_one_does(records):
         assert set(policies) == {"sync", "frozen"}
         for bn, found in policies.items():
             assert found["initial_weights"] == 0, (setup, bn)
-            assert found["weights"] < 1e-5, (setup, bn, found)
+            assert max(found["first_step"], found["weights"]) < 1e-5, (setup, bn, found)
             assert found["history"] < 1e-5, (setup, bn, found)
 
 
 def test_the_comparison_sees_a_difference():
-    one = {"sync/before/w": np.zeros(3), "sync/after/w": np.array([0, 2, 1.0]), "sync/history/loss": np.array([2.0])}
-    other = {"sync/before/w": np.ones(3), "sync/after/w": np.array([0, 2, 2.0]), "sync/history/loss": np.array([3.0])}
+    one, other = (
+        {
+            "sync/before/w": np.full(3, start),
+            "sync/first/w": np.array([0, 1, 4.0]),
+            "sync/after/w": np.array([0, 2, last]),
+            "sync/history/loss": np.array([loss]),
+        }
+        for start, last, loss in ((0.0, 1.0, 2.0), (1.0, 2.0, 3.0))
+    )
     assert prove_distribution.differences(one, other, "sync") == {
         "initial_weights": 1.0,
+        "first_step": 0.0,
         "weights": 0.5,
         "history": 0.5,
     }

@@ -4,6 +4,11 @@ python tools/prove_distribution.py
 
 The same clips in batches of the same size, two epochs of two steps, float32 on CPUs, dropout 0; two replicas are two
 logical CPU devices, two workers two processes on the loopback device.
+
+Rounding differs where sums are added up in another order, and batch norm over few clips multiplies what differs from
+one step to the next. So there is a control: one replica whose weights start one rounding step away, up or down at
+random. What replicas and workers differ by after the last step is to be read against it; after the first step nothing
+has been multiplied yet.
 """
 
 from __future__ import annotations
@@ -28,15 +33,19 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULT = ROOT / "benchmarks" / "distribution.json"
 POLICIES = ("sync", "frozen")
 SETUPS = {"2 replicas": "mirrored", "2 workers": "multi_worker"}
+# The number is the seed of the rounding.
+CONTROLS = {f"1 replica, rounded otherwise ({seed})": f"none:{seed}" for seed in (1, 2, 3)}
 VARIANT = "slowfast_nano"
 BATCH, EPOCHS, STEPS_PER_EPOCH = 4, 2, 2
 VIDEOS = BATCH * STEPS_PER_EPOCH + 1  # one is too many for whole batches, so the validation ends with a part of one
-TIMEOUT_SECONDS = 400  # a worker whose partner is gone would wait forever
+TIMEOUT_SECONDS = 900  # a worker whose partner is gone would wait forever
 
 
-def train(row: Variant, records: str, strategy_name: str) -> dict[str, np.ndarray]:
+def train(row: Variant, records: str, setup: str) -> dict[str, np.ndarray]:
     """Weights before and after a training with each policy, and its losses, by `<policy>/<name>`."""
     import tensorflow as tf
+
+    strategy_name, _, rounding = setup.partition(":")
 
     if strategy_name == "mirrored":
         cpu = tf.config.list_physical_devices("CPU")[0]
@@ -47,11 +56,12 @@ def train(row: Variant, records: str, strategy_name: str) -> dict[str, np.ndarra
     strategy = make_strategy(strategy_name)
     arrays: dict[str, np.ndarray] = {}
     for bn in POLICIES:
-        arrays |= {f"{bn}/{name}": array for name, array in _train(row, records, strategy, bn).items()}
+        found = _train(row, records, strategy, bn, int(rounding) if rounding else None)
+        arrays |= {f"{bn}/{name}": array for name, array in found.items()}
     return arrays
 
 
-def _train(row: Variant, records: str, strategy: Any, bn: str) -> dict[str, np.ndarray]:
+def _train(row: Variant, records: str, strategy: Any, bn: str, rounding: int | None) -> dict[str, np.ndarray]:
     import keras
 
     from kerasfast.data.pipeline.training import VALIDATION, training_clips
@@ -77,18 +87,30 @@ def _train(row: Variant, records: str, strategy: Any, bn: str) -> dict[str, np.n
 
     clips, steps = distribute.distribute_clips(strategy, make_dataset, BATCH)
     validation = training_clips(records, model.clip, BATCH, crop_size=64, short_side=(64, 64), **VALIDATION)
+    if rounding is not None:
+        random = np.random.default_rng(rounding)
+        for weight in model.trainable_weights:
+            value = np.asarray(weight.value)
+            weight.assign(np.nextafter(value, random.choice([-np.inf, np.inf], value.shape).astype(value.dtype)))
     before = {f"before/{weight.path}": np.asarray(weight.value) for weight in model.weights}
+    first: dict[str, np.ndarray] = {}
+
+    def keep_first(batch: int, logs: Any = None) -> None:
+        if not first:
+            first.update({f"first/{weight.path}": np.asarray(weight.value) for weight in model.weights})
+
     with distribute.no_batch_taken_ahead(model):
         history = model.fit(
             clips,
             steps_per_epoch=steps,
             epochs=EPOCHS,
             validation_data=validation,
+            callbacks=[keras.callbacks.LambdaCallback(on_train_batch_end=keep_first)],
             shuffle=False,
             verbose=0,
         ).history
     after = {f"after/{weight.path}": np.asarray(weight.value) for weight in model.weights}
-    return before | after | {f"history/{name}": np.asarray(values) for name, values in history.items()}
+    return before | first | after | {f"history/{name}": np.asarray(values) for name, values in history.items()}
 
 
 def run(row: Variant, records: str | Path, strategy_name: str) -> list[dict[str, np.ndarray]]:
@@ -145,10 +167,10 @@ def differences(one: dict[str, np.ndarray], other: dict[str, np.ndarray], bn: st
     """How far two trainings with a policy are apart.
 
     Returns:
-        `initial_weights`: largest difference before the first step. `weights`: largest difference of a weight after the
-        last, over the largest change of a weight in the training. `history`: largest relative difference of a value of
-        the history; without the validation loss of each head, which Keras averages over batches and replicas without
-        regard to their clips, so that the last part of a batch counts as a whole one.
+        `initial_weights`: largest difference before the first step. `first_step` and `weights`: largest difference of
+        a weight after the first and the last step, over the largest change of a weight until then. `history`: largest
+        relative difference of a value of the history; without the validation loss of each head, which Keras averages
+        over batches and replicas without regard to their clips, so that the last part of a batch counts as a whole one.
     """
 
     def of_batches(name: str) -> bool:
@@ -162,20 +184,25 @@ def differences(one: dict[str, np.ndarray], other: dict[str, np.ndarray], bn: st
         return float(max(np.abs(value).max() for value in values))
 
     starts = [a for a, _ in pairs("before")]
-    changes = [a - start for (a, _), start in zip(pairs("after"), starts, strict=True)]
+
+    def of_change(kind: str) -> float:
+        changes = [a - start for (a, _), start in zip(pairs(kind), starts, strict=True)]
+        return largest([a - b for a, b in pairs(kind)]) / largest(changes)
+
     return {
         "initial_weights": largest([a - b for a, b in pairs("before")]),
-        "weights": largest([a - b for a, b in pairs("after")]) / largest(changes),
+        "first_step": of_change("first"),
+        "weights": of_change("after"),
         "history": largest([(a - b) / a for a, b in pairs("history")]),
     }
 
 
-def prove(row: Variant, records: str | Path) -> dict[str, Any]:
+def prove(row: Variant, records: str | Path, setups: dict[str, str] = SETUPS) -> dict[str, Any]:
     """Differences from one replica, by setup and policy."""
-    with ThreadPoolExecutor() as pool:
-        (one,), *others = pool.map(lambda name: run(row, records, name), ("none", *SETUPS.values()))
+    with ThreadPoolExecutor(2) as pool:
+        (one,), *others = pool.map(lambda name: run(row, records, name), ("none", *setups.values()))
     table: dict[str, Any] = {}
-    for setup, results in zip(SETUPS, others, strict=True):
+    for setup, results in zip(setups, others, strict=True):
         table[setup] = {}
         for bn in POLICIES:
             found = [differences(one, result, bn) for result in results]
@@ -197,15 +224,15 @@ def main() -> None:
     from kerasfast.train.evaluate import versions
 
     with tempfile.TemporaryDirectory() as folder:
-        table = prove(variant(VARIANT), train_records.make(Path(folder), "train", VIDEOS))
+        table = prove(variant(VARIANT), train_records.make(Path(folder), "train", VIDEOS), SETUPS | CONTROLS)
     result = {
         "command": "python tools/prove_distribution.py",
         "versions": versions(),
         "variant": VARIANT,
         "batch": BATCH,
         "steps": EPOCHS * STEPS_PER_EPOCH,
-        "meaning": "Largest differences from one replica: of a weight, over the largest change of a weight in the "
-        "training; of a value of the history, relative to it.",
+        "meaning": "Largest differences from one replica: of a weight after the first and the last step, over the "
+        "largest change of a weight until then; of a value of the history, relative to it.",
         "differences": table,
     }
     RESULT.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
