@@ -206,7 +206,7 @@ def build(
         ValueError: An unknown architecture or a value outside its range.
 
     >>> build("slow_nano", heads={"action": 5}).heads
-    {'action': Head(classes=5, activation='sigmoid', labels=None)}
+    {'action': Head(classes=5, activation='sigmoid', labels=None, parts=None)}
     """
     row = find_variant(variant) if isinstance(variant, str) else variant
     return VideoClassifier(
