@@ -109,6 +109,7 @@ TESTED_BY = {
     "train/scoring/heads.py": "test_train_evaluate.py",
     "train/scoring/tables.py": "test_train_scoring_report.py",
     "train/scoring/videos.py": "test_train_evaluate.py",
+    "train/compiling.py": "test_train_recipe.py",
     "train/loop.py": "test_train_stages.py",
     "train/recipe_checks.py": "test_train_recipe.py",
     "train/recipe_training.py": "test_train_recipe.py",

@@ -304,3 +304,23 @@ def test_a_loss_that_is_not_a_number_stops_the_run_and_names_the_step(tmp_path):
     x[6] = np.nan  # the fourth batch of two
     with pytest.raises(TrainingDivergedError, match=r"nan at step 4 \(epoch 1, batch 4 of it\)"):
         model.fit(x, y, batch_size=2, shuffle=False, verbose=0, callbacks=recipe.callbacks(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"optimizer": {"clip_norm": 1.0}}, r"clip each its own gradient.*clip_norm=1\.0 on 2 replicas"),
+        ({"model": {"dtype": "mixed_float16"}}, r"overflows of float16.*on 2 replicas.*'mixed_bfloat16'"),
+    ],
+)
+def test_what_several_replicas_would_do_otherwise_is_refused(tmp_path, monkeypatch, change, message):
+    import tensorflow as tf
+
+    class Two:
+        num_replicas_in_sync = 2
+
+    recipe = recipes.load(write(tmp_path, MINIMAL)).override(**change)
+    recipe.compile_args(steps_per_epoch=2)
+    monkeypatch.setattr(tf.distribute, "get_strategy", Two)
+    with pytest.raises(ValueError, match=message):
+        recipe.compile_args(steps_per_epoch=2)

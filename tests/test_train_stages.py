@@ -93,7 +93,7 @@ def test_multigrid_training_is_one_run(eight, tmp_path):
     assert result.model.clip.frames == 4 and len(result.history["loss"]) == 3
 
 
-def test_multigrid_is_of_one_process(eight):
+def test_multigrid_is_of_one_device(eight):
     stages = Stages.of(multigrid(training={"epochs": 2}), eight, build_model(multigrid(), train_records.LABELS))
-    with pytest.raises(ValueError, match=r"runs in one process.*worker 0 of 2"):
-        stages.batches(Network, stages.stages[0], Position(), (0, 2))
+    with pytest.raises(ValueError, match=r"runs on one device\. Received: a strategy"):
+        stages.batches(Network, stages.stages[0], Position(), (0, 1))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from kerasfast.data.records.read import read_manifest
 from kerasfast.train.recipe import Recipe
-from kerasfast.train.scoring.heads import check_labelled
+from kerasfast.train.scoring.heads import check_heads, check_labelled
 
 if TYPE_CHECKING:
     from kerasfast.models.classifier import VideoClassifier
@@ -85,7 +85,7 @@ def check_validation(recipe: Recipe, records: str | Path) -> None:
     """Refuse a recipe whose validation has no videos or labels, or none where it needs one.
 
     Raises:
-        ValueError: There is no validation split where one is needed.
+        ValueError: There is no validation split where one is needed, or it is of other classes.
         DataError: The split has no videos, or none with a label of a head; names it.
     """
     split = recipe.data.validation_split
@@ -93,5 +93,7 @@ def check_validation(recipe: Recipe, records: str | Path) -> None:
         if recipe.training.best != "loss":
             raise ValueError(f"training.best = {recipe.training.best!r} needs data.validation_split. Received: none.")
         return
-    manifest = read_manifest(records, split)
-    check_labelled(len(manifest.videos), manifest.class_counts, list(recipe.model.heads), f"{records}, split {split!r}")
+    manifest, where = read_manifest(records, split), f"{records}, split {split!r}"
+    tables = recipe.model.head_tables
+    check_heads({name: table.classes for name, table in tables.items()}, manifest.labels.sizes, where)
+    check_labelled(len(manifest.videos), manifest.class_counts, list(tables), where)

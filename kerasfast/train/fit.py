@@ -146,6 +146,8 @@ def train(
     with own_folder(strategy, folder) as own, named_damage(records, recipe.data.train_split):
         checkpoints = CheckpointFolder(own / "checkpoints")
         _prepare(own, checkpoints, new=resume is None or own != folder)
+        if resume is not None and own != folder and (folder / WEIGHTS_FILE).is_file():
+            shutil.copy2(folder / WEIGHTS_FILE, own / WEIGHTS_FILE)  # no later epoch may be better
         write_text(own / RECIPE_FILE, _heading(records) + recipe.to_toml())
         save_model_config(model, own)
         history = keras.callbacks.History()

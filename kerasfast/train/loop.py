@@ -94,6 +94,7 @@ class Loop:
                 shuffle=False,  # the records are; Keras would warn
             )
         steps = (stage.end_epoch - start.epoch) * stage.steps - start.batch
+        model.reset_metrics()  # the next stage begins with an epoch
         return model, taken(Position(stage.end_epoch, 0, start.step + steps), self.identity, model, used)
 
     def _bn_clips(self, model: VideoClassifier) -> Any:

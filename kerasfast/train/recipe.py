@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kerasfast.models.variants import nearest
+from kerasfast.train.compiling import check_accumulation, check_replicas, jit_compile
 from kerasfast.train.recipe_sections import Data, Evaluation, Model, Published
 from kerasfast.train.recipe_training import Loss, Multigrid, Optimizer, Schedule, Training
 from kerasfast.train.toml_tables import dump, from_table, merged, read_toml, to_table
@@ -107,7 +108,8 @@ class Recipe:
 
         chosen = self.optimizer
         if chosen.accumulate > 1:
-            _check_accumulation(chosen.accumulate)
+            check_accumulation(chosen.accumulate)
+        check_replicas(chosen.clip_norm, self.model.dtype)
         optimizer: Any = optim.optimizer(
             chosen.name,
             self.learning_rate(steps_per_epoch) if learning_rate is None else learning_rate,
@@ -120,7 +122,7 @@ class Recipe:
             accumulate=chosen.accumulate,
         )
         loss = losses.head_losses(self.model.activations, self.loss.name, options=self.loss.options, counts=counts)
-        return {"optimizer": self._scaled(optimizer), "loss": loss, "jit_compile": _jit_compile()}
+        return {"optimizer": self._scaled(optimizer), "loss": loss, "jit_compile": jit_compile()}
 
     @property
     def highest_rate(self) -> float:
@@ -259,35 +261,3 @@ def _folder() -> Path:
     from kerasfast._data_folders import recipes_dir
 
     return recipes_dir()
-
-
-def _jit_compile() -> bool | str:
-    """XLA is four times slower on a CPU (1.65 s instead of 0.36 s a view) and hangs under several replicas
-    (keras issue 20763); elsewhere Keras decides.
-    """
-    import keras
-
-    if keras.backend.backend() != "tensorflow":
-        return "auto"
-    import tensorflow as tf
-
-    several = tf.distribute.get_strategy().num_replicas_in_sync > 1
-    return False if several or not tf.config.list_physical_devices("GPU") else "auto"
-
-
-def _check_accumulation(batches: int) -> None:
-    """Refuse accumulation where TensorFlow would: Keras updates within a condition, and replicas that exchange
-    gradients by a merge call (all but GPUs through NCCL) cannot do so there.
-    """
-    import keras
-
-    if keras.backend.backend() != "tensorflow":
-        return
-    import tensorflow as tf
-
-    if not tf.__internal__.distribute.strategy_supports_no_merge_call():
-        raise ValueError(
-            "Gradients can be accumulated on one device without a strategy, or on GPUs that share them through NCCL. "
-            f"Received: optimizer.accumulate={batches} under {type(tf.distribute.get_strategy()).__name__}. "
-            "Set it to 1, or train on one device."
-        )

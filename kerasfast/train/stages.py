@@ -127,8 +127,8 @@ class Stages:
 
         if worker is not None:
             raise ValueError(
-                "Multigrid training runs in one process, on any number of its devices. "
-                f"Received: worker {worker[0]} of {worker[1]}. Leave [multigrid] out, or train in one process."
+                "Multigrid training, whose batches differ in size, runs on one device. "
+                "Received: a strategy. Train with strategy 'none', or leave [multigrid] out."
             )
         videos = len(read_manifest(self.records, self.recipe.data.train_split).videos)
 

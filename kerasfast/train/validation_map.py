@@ -42,7 +42,8 @@ class ValidationMap(keras.callbacks.Callback):
             given = model.predict_on_batch(frames)
             for head in self._heads:
                 labels[head].append(np.asarray(targets[head]))
-                scores[head].append(np.asarray(given[head]))
+                # Of several replicas each scores the whole batch, and Keras joins what they give.
+                scores[head].append(np.asarray(given[head])[: len(targets[head])])
         maps = {head: _map(np.concatenate(labels[head]), np.concatenate(scores[head]), head) for head in self._heads}
         self._logs = {f"val_{head}_clip_map": value for head, value in maps.items()}
         self._logs[VAL_MAP] = float(np.mean(list(maps.values())))
