@@ -62,7 +62,10 @@ RUNS: dict[str, Run] = {
     "no_lateral": Run({"model": {"variant": {"lateral": "none"}}}),
     "pretrain": Run(
         {
-            "model": {"heads": {"verb": None, "object": None, "action": {"classes": 40, "activation": "softmax"}}},
+            "model": {
+                "heads": {"verb": None, "object": None, "action": None}
+                | {"kind": {"classes": 40, "activation": "softmax"}}
+            },
             "data": {"train_split": "kinetics_train"},
         },
         data="kinetics",
@@ -87,9 +90,12 @@ def run_one(name: str, data: Miniature, work: Path, recipe: Recipe) -> dict[str,
     folder = work / "runs" / name
     done = folder / "seconds.json"
     if not done.is_file() or load(folder / RECIPE_FILE) != recipe:
+        done.unlink(missing_ok=True)
         stale = (folder / RECIPE_FILE).is_file() and load(folder / RECIPE_FILE) != recipe
+        trained = (folder / "history.csv").is_file() and not (folder / "checkpoints").exists() and not stale
         with timed(done):
-            train(recipe, getattr(data, RUNS[name].data), folder, verbose=2, overwrite=stale)
+            if not trained:
+                train(recipe, getattr(data, RUNS[name].data), folder, verbose=2, overwrite=stale)
             model = load_model(folder)
             splits = {"test": data.charades, "novel": data.novel, "val": data.charades}
             scores = {

@@ -44,7 +44,10 @@ def summary(networks: dict[str, Scores], heads: dict[str, Scores], scales: dict[
     }
     return {
         "networks": {name: maps(scores) for name, scores in networks.items()},
-        "heads": {name: maps(scores, scales if name == "composed" else None) for name, scores in heads.items()},
+        # Novel pairs by one rule for all: the sum of the logits of verb and object. That of the weights that `composed`
+        # has learned stands beside it.
+        "heads": {name: maps(scores, dict.fromkeys(scales, 1.0)) for name, scores in heads.items()}
+        | {"composed_scaled": maps(heads["composed"], scales)},
         "views": {
             way: _maps(labels, {head: merge(scratch[f"test_{head}"]) for head in labels}, rarest)
             for way, merge in ways.items()

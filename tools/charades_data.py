@@ -34,8 +34,9 @@ def prepare(work: Path, seed: int, videos: int) -> Miniature:
         generate(source, train_videos=videos, seed=seed)
     labels = read_charades_classes(source)
     novel_labels = read_charades_classes(source / NOVEL_FOLDER)
-    # Each video of the split shows one action: a head of which one class holds.
-    single = LabelSpace({"action": labels.heads["action"]}, {"action": "softmax"})
+    # Each video of the split shows one action: a head of which one class holds. It has another name, so that none of
+    # the three heads that come later starts from it.
+    single = LabelSpace({"kind": labels.heads["action"]}, {"kind": "softmax"})
     made = Miniature(work / "records", work / "records-kinetics", work / "records-novel", labels, novel_labels)
     train = _rows(source, "train", labels)
     for records, split, space, rows in (

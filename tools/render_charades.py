@@ -29,6 +29,7 @@ NAMES = {
     "fast": "Fast alone",
     "no_lateral": "SlowFast without laterals",
     "composed": "compositional head",
+    "composed_scaled": "compositional head, by its scales",
     "bce": "BCE",
     "weighted_bce": "weighted BCE",
     "focal": "focal",
@@ -37,7 +38,7 @@ NAMES = {
     "distribution_balanced": "distribution-balanced",
     "partial_label_masking": "partial-label masking",
 }
-LOSSES = tuple(list(NAMES)[7:])
+LOSSES = tuple(list(NAMES)[8:])
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # Okabe and Ito
 
 
@@ -170,7 +171,8 @@ def composition(result: Mapping[str, Any]) -> list[str]:
             line(result, "composed", metric, "heads"),
             line(result, "bce", metric, "heads", name="independent heads"),
         ]
-        parts += [lines_table(result, title, pair), verdict(*pair), ""]
+        more = [line(result, "composed_scaled", metric, "heads")] if metric.startswith("novel") else []
+        parts += [lines_table(result, title, [*pair, *more]), verdict(*pair), ""]
     return parts
 
 
@@ -236,7 +238,8 @@ def page(result: Mapping[str, Any]) -> str:
     seeds = result["seeds"].values()
     runs = [run for seed in seeds for run in seed["seconds"].values()]
     minutes, cpu = sum(run["all"] for run in runs) / 60, sum(run["cpu"] for run in runs) / 60
-    videos, rarest = next(iter(seeds))["videos"], next(iter(seeds))["rarest_third"]
+    videos = next(iter(seeds))["videos"]
+    rarest = max(seed["rarest_third"]["most_training_videos"] for seed in seeds)
     versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
     text = [
         "# What training shows, on miniature Charades",
@@ -247,11 +250,12 @@ def page(result: Mapping[str, Any]) -> str:
         f" {cpu:.0f} minutes of one core.",
         "",
         f"A seed has {videos['train']} videos to train, {videos['val']} of other subjects to fit thresholds on and"
-        f" {videos['test']} of yet other subjects to test. Networks that are compared had the same number of epochs,"
-        " and every mAP is of 10 clips merged by their maximum unless a row says otherwise. The spread is the largest"
-        " less the smallest of the seeds. A claim holds where it does with every seed and by more on average than"
-        f" either side spreads. The rarest third of the actions is in at most {rarest['most_training_videos']} training"
-        " videos each. Novel pairs are a verb and an object that no training video shows together.",
+        f" {videos['test']} of yet other subjects to test. Networks that are compared had the same number of epochs on"
+        " them (the pretrained one has seen the single-label videos before), and every mAP is of 10 clips merged by"
+        " their maximum unless a row says otherwise. The spread is the largest less the smallest of the seeds. A claim"
+        " holds where it does with every seed and by more on average than either side spreads. The rarest third of the"
+        f" actions is in at most {rarest} training videos each. Novel pairs are a verb and an object that no training"
+        " video shows together. The best loss is picked on the test videos, so its lead is flattered.",
         "",
     ]
     for title, section in SECTIONS.items():
