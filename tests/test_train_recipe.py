@@ -1,6 +1,7 @@
 """Recipes: strict TOML, a round trip, and what they give to `compile` and `fit`."""
 
 import dataclasses
+import math
 from pathlib import Path
 
 import keras
@@ -214,6 +215,10 @@ def test_plateau_looks_at_what_decides_on_the_best_weights(tmp_path):
     recipe = recipes.load(write(tmp_path, text + "best = 'map'\n[data]\nvalidation_split = 'test'"))
     plateau = recipe.callbacks(tmp_path)[-1]
     assert (plateau.monitor, plateau.mode, plateau.patience, plateau.factor) == ("val_clip_map", "max", 5, 0.1)
+    plateau.on_train_begin()
+    before = plateau.best
+    plateau.on_epoch_end(0, {"val_clip_map": math.nan})  # no ranking yet; Keras would take it for the best for good
+    assert plateau.best == before and plateau.wait == 0
 
 
 @pytest.mark.parametrize(

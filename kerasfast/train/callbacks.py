@@ -126,6 +126,19 @@ class StepLog(keras.callbacks.Callback):
             file.write(f"{self.step},{self.epoch + 1},{float((logs or {})['loss'])!r}\n")
 
 
+class Plateau(keras.callbacks.ReduceLROnPlateau):
+    """`keras.callbacks.ReduceLROnPlateau` that passes over values that are not numbers.
+
+    Keras takes the first value for the best, whatever it is, and nothing is better than NaN, which a model that gives
+    every clip the same scores has for its mAP.
+    """
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Look at the value, if it is one."""
+        if not math.isnan((logs or {}).get(self.monitor, 0.0)):
+            super().on_epoch_end(epoch, logs)
+
+
 class BestWeights(keras.callbacks.Callback):
     """Save the best weights, or those of every epoch in turn where nothing is validated.
 

@@ -184,10 +184,8 @@ class Recipe:
         Raises:
             ValueError: The recipe asks for precise batch norm, and there are no `bn_clips`.
         """
-        import keras
-
         from kerasfast.train.average import AveragedWeights
-        from kerasfast.train.callbacks import VAL_MAP, BestWeights, HistoryFile, StopOnNaN
+        from kerasfast.train.callbacks import VAL_MAP, BestWeights, HistoryFile, Plateau, StopOnNaN
         from kerasfast.train.losses import loss_callbacks
 
         folder = Path(run_folder)
@@ -200,7 +198,7 @@ class Recipe:
         callbacks += [HistoryFile(folder / "history.csv"), BestWeights(folder / "best.weights.h5")]
         if self.schedule.name == "plateau":
             by_map = self.training.best == "map"
-            plateau = keras.callbacks.ReduceLROnPlateau(
+            plateau = Plateau(
                 monitor=VAL_MAP if by_map else "val_loss",
                 mode="max" if by_map else "min",
                 factor=self.schedule.decay_factor,
