@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kerasfast.train.callbacks import BestWeights, HistoryFile, StepLog, StopOnNaN
+from kerasfast.train.callbacks import BestWeights, HistoryFile, StepLog, StopOnNaN, TrainingDivergedError
 from kerasfast.train.checkpoint import Checkpoints, build_variables, restore
 from kerasfast.train.checkpoint_files import CheckpointFolder, Position
 
@@ -162,6 +162,22 @@ def test_a_callback_that_was_not_there_begins(tmp_path):
     more = keras.callbacks.EarlyStopping(monitor="val_loss", patience=100)
     fit(tmp_path, more=[more])
     assert more.best is not None
+
+
+def test_weights_that_are_no_numbers_are_not_saved(tmp_path):
+    """The update of a step makes them, and only the loss of the next shows it."""
+
+    class Poison(keras.callbacks.Callback):
+        steps = 0
+
+        def on_train_batch_end(self, batch, logs=None):
+            self.steps += 1
+            if self.steps == 6:
+                self.model.trainable_variables[-1].assign(np.full(3, np.nan))
+
+    with pytest.raises(TrainingDivergedError, match="at step 7"):
+        fit(tmp_path, more=[Poison()])
+    assert CheckpointFolder(tmp_path / "checkpoints").latest().position.step == 3
 
 
 def test_a_checkpoint_of_another_head_is_refused(tmp_path):

@@ -59,7 +59,7 @@ def calibrate(
 
     protocol = evaluation_protocol(run)
     protocol.pop("rule", None)
-    tested = protocol.pop("split", None)
+    tested = protocol.pop("split", "test")
     protocol |= {key: value for key, value in (("clips", clips), ("crops", crops)) if value is not None}
     with progress("Views") as report:
         points = fit_operating_points(

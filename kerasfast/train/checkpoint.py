@@ -88,8 +88,13 @@ class Checkpoints(keras.callbacks.Callback):
                 model.train_function = self._train_function
                 restore(self._resume, model, self._callbacks)
                 self._resume = None  # and its arrays
-        elif position.step and position.step % self._every == 0:
+        elif position.step and position.step % self._every == 0 and self._is_finite():
             self._folder.write(taken(position, self._identity, self.model, self._callbacks))
+
+    def _is_finite(self) -> bool:
+        """Whether no weight is NaN: the update of a step may make one that only the next loss shows."""
+        model: Any = self.model
+        return all(bool(keras.ops.all(keras.ops.isfinite(variable))) for variable in model.trainable_variables)
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         """Count the step."""

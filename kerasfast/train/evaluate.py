@@ -12,7 +12,7 @@ import numpy as np
 
 from kerasfast.data.files import write_json
 from kerasfast.data.records.read import read_manifest
-from kerasfast.train.metrics import Rule
+from kerasfast.train.metrics import Rule, check_rule
 from kerasfast.train.scoring.files import write_files
 from kerasfast.train.scoring.forecast import Forecast, ScoringClock
 from kerasfast.train.scoring.heads import check_heads, check_labelled, chosen_heads
@@ -91,6 +91,7 @@ def evaluate(
     from kerasfast.data.pipeline.testing import video_labels
 
     begin = time.perf_counter()
+    check_rule(rule)  # now, and not after hours of views
     name, clips, crops = choose_views(protocol, clips, crops)
     manifest = read_manifest(records, split)
     scored = chosen_heads(model, heads)

@@ -170,9 +170,18 @@ def _charades_ap(labels: np.ndarray, scores: np.ndarray) -> np.ndarray:
     return (precision * hits).sum(axis=0) / hits.sum(axis=0)
 
 
-def _checked(labels: np.ndarray, scores: np.ndarray, rule: str) -> tuple[np.ndarray, np.ndarray]:
+def check_rule(rule: str) -> None:
+    """Refuse a rule that there is not.
+
+    Raises:
+        ValueError: Names those that there are.
+    """
     if rule not in get_args(Rule):
         raise ValueError(f"rule must be one of {get_args(Rule)}. Received: rule={rule!r}.")
+
+
+def _checked(labels: np.ndarray, scores: np.ndarray, rule: str) -> tuple[np.ndarray, np.ndarray]:
+    check_rule(rule)
     labels, scores = np.asarray(labels), np.asarray(scores, dtype=np.float64)
     if labels.ndim != 2 or labels.shape != scores.shape or not labels.size:
         raise ValueError(
