@@ -1,5 +1,7 @@
 """Shared fixtures: a small dataset in the format of Charades, of real mp4 files, and records built from it."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -135,3 +137,15 @@ def publish(file_server, monkeypatch):
         monkeypatch.setattr(registry, "index", lambda: rows)
 
     return publish
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 300 kB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(folder)]
+    if sys.platform != "linux" or subprocess.run(command, capture_output=True).returncode:
+        pytest.skip("mounting a small disk needs root on Linux")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)

@@ -3,7 +3,6 @@
 import ctypes
 import errno
 import os
-import subprocess
 import sys
 
 import numpy as np
@@ -150,18 +149,6 @@ def test_a_full_disk(odd_folder, tmp_path, name):
     manifest = build(found, out, **options)
     assert whole(out, manifest)
     assert {name: (out / name).stat().st_mtime_ns for name in kept} == kept
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """A file system of 300 kB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(folder)]
-    if sys.platform != "linux" or subprocess.run(command, capture_output=True).returncode:
-        pytest.skip("mounting a small disk needs root on Linux")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 def test_a_disk_that_fills_up(odd_folder, small_disk, tmp_path, monkeypatch):

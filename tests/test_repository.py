@@ -107,6 +107,7 @@ TESTED_BY = {
     "train/recipe_sections.py": "test_train_recipe.py",
     "train/scoring/files.py": "test_train_scoring_report.py",
     "train/scoring/heads.py": "test_train_evaluate.py",
+    "train/scoring/result.py": "test_train_evaluate.py",
     "train/scoring/tables.py": "test_train_scoring_report.py",
     "train/scoring/videos.py": "test_train_evaluate.py",
     "train/compiling.py": "test_train_recipe.py",

@@ -1,6 +1,5 @@
 """Checkpoints as files: whole or not there, the last two kept, damage noticed, full disks survived."""
 
-import subprocess
 import sys
 from pathlib import Path
 
@@ -130,18 +129,6 @@ def test_a_file_that_cannot_grow_leaves_the_others(folder):
     assert "Free space; the same command then goes on from step-000000006.npz" in told
     assert len(list(folder.folder.iterdir())) == 2
     assert folder.latest().position.step == 6
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """A file system of 300 kB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(folder)]
-    if sys.platform != "linux" or subprocess.run(command, capture_output=True).returncode:
-        pytest.skip("mounting a small disk needs root on Linux")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 def test_a_full_disk_leaves_the_last_good_one(small_disk):

@@ -16,7 +16,8 @@ import train_records
 
 from kerasfast.train.callbacks import TrainingDivergedError
 from kerasfast.train.checkpoint_files import CheckpointFolder
-from kerasfast.train.fit import build_model, datasets, train
+from kerasfast.train.datasets import datasets
+from kerasfast.train.fit import build_model, train
 from kerasfast.train.recipe import Recipe, load
 from kerasfast.train.recipe_sections import Model
 from kerasfast.train.recipe_training import Schedule, Training

@@ -26,14 +26,15 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import numpy as np
 from charades_claims import Scores, summary
 from charades_data import Miniature, prepare
-from charades_heads import LOSSES, features, of_views, scores_of, train_heads
+from charades_heads import BATCH, CLIPS, LOSSES, features, scores_of, train_heads
 
 from kerasfast.data.memory import keep_freed_memory
 from kerasfast.models.composition import learned_scales
-from kerasfast.train.evaluate import versions
 from kerasfast.train.fit import train
+from kerasfast.train.long_range import clip_outputs
 from kerasfast.train.recipe import Recipe, load
 from kerasfast.train.run import RECIPE_FILE, WEIGHTS_FILE, load_model
+from kerasfast.train.scoring.result import versions
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULT = ROOT / "benchmarks" / "charades.json"
@@ -102,7 +103,7 @@ def run_one(name: str, data: Miniature, work: Path, recipe: Recipe) -> dict[str,
                 f"{split}_{head}": values
                 for split, records in splits.items()
                 if name != "pretrain"
-                for head, values in of_views(model, model, records, split).items()
+                for head, values in clip_outputs(model, model, records, split, clips=CLIPS, batch_size=BATCH).items()
             }
             np.savez(folder / "scores.npz", **scores)
     return json.loads(done.read_text("utf-8"))

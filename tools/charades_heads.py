@@ -8,18 +8,16 @@ the transferred one of the same seed. Every one of them sees the same clips.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
 from charades_data import Miniature
 
-from kerasfast.data.pipeline.testing import testing_views
 from kerasfast.data.pipeline.training import training_clips
 from kerasfast.models.classifier import VideoClassifier
 from kerasfast.models.heads import Head, head_logits
+from kerasfast.train.long_range import clip_outputs
 from kerasfast.train.losses import class_counts, head_losses, loss_callbacks
 
 CLIPS, BATCH = 10, 32
@@ -34,27 +32,6 @@ LOSSES = (
     "distribution_balanced",
     "partial_label_masking",
 )
-
-
-def of_views(network: Any, model: VideoClassifier, records: Path, split: str) -> dict[str, np.ndarray]:
-    """What a network gives for each of the ten test clips of each video.
-
-    Args:
-        network: Its outputs are a dict.
-        model: The model that it is a part of, for clip and crop.
-        records: The records.
-        split: A split in the test layout.
-
-    Returns:
-        By output `(videos, 10, channels)`.
-    """
-    side = model.variant.test_crop_size
-    batches: Iterable[Any] = testing_views(
-        records, model.clip, CLIPS, 1, crop_size=side, short_side=side, split=split, batch_size=BATCH
-    )
-    rows = [network.predict_on_batch(frames) for frames, _, _ in batches]  # videos in turn, clips in turn
-    joined = {key: np.concatenate([row[key] for row in rows]) for key in rows[0]}
-    return {key: values.reshape(-1, CLIPS, values.shape[-1]) for key, values in joined.items()}
 
 
 def features(model: VideoClassifier, data: Miniature, path: Path) -> dict[str, np.ndarray]:
@@ -78,7 +55,7 @@ def features(model: VideoClassifier, data: Miniature, path: Path) -> dict[str, n
         for head in data.labels.heads:
             arrays[f"target_{head}"] = np.concatenate([targets[head] for _, targets in rows])
         for records, split in ((data.charades, "test"), (data.novel, "novel")):
-            arrays[split] = of_views(pooled, model, records, split)["pooled"]
+            arrays[split] = clip_outputs(pooled, model, records, split, clips=CLIPS, batch_size=BATCH)["pooled"]
         np.savez(path, **arrays)
     return dict(np.load(path))
 

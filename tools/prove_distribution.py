@@ -221,7 +221,7 @@ def main() -> None:
     sys.path.insert(0, str(ROOT / "tests"))
     import train_records
 
-    from kerasfast.train.evaluate import versions
+    from kerasfast.train.scoring.result import versions
 
     with tempfile.TemporaryDirectory() as folder:
         table = prove(variant(VARIANT), train_records.make(Path(folder), "train", VIDEOS), SETUPS | CONTROLS)

@@ -159,8 +159,8 @@ def main() -> None:
         train_once(*arguments.run)
         return
     from kerasfast.cli.demo import build_miniature_records
-    from kerasfast.train.evaluate import versions
     from kerasfast.train.recipe import load
+    from kerasfast.train.scoring.result import versions
 
     videos, batch, epochs, every = 40, 8, 4, 3
     records = build_miniature_records(arguments.work, videos, 0)

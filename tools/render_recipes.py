@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
+
+from markdown_table import table
 
 from kerasfast.train import recipe as recipes
 from kerasfast.train.recipe import Recipe
@@ -40,12 +42,6 @@ files in `training/recipes`, not it.
 DETAILS = """\
 ## Protocols, sources and what is open
 """
-
-
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table."""
-    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
-    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)]) + "\n"
 
 
 def linked(text: str) -> str:

@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from markdown_table import table
+
 from kerasfast.data.clips import ClipSpec
 from kerasfast.data.records.layout import segments_needed
 
@@ -28,12 +30,6 @@ PART_VIDEOS = 64  # videos of a shard, the default of build_records
 GIGA_MULTIPLY_ADDS = 50.31
 SUSTAINED_TERAFLOPS = (10, 30, 100)
 HOURS_WANTED = 1.0
-
-
-def table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    """A Markdown table."""
-    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
-    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)]) + "\n"
 
 
 def measured(result: Mapping[str, Any]) -> str:

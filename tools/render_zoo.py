@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+
+from markdown_table import table
 
 from kerasfast.models.variants import VARIANTS
 from kerasfast.registry import Entry, index
@@ -37,12 +39,6 @@ right: the largest difference at every stage, relative to the largest value of t
 nothing about the published file, which none of us could fetch: "not reached" stands until somebody runs
 `kerasfast verify NAME --file FILE` on it. `kerasfast verify NAME` repeats the comparison offline, without torch.
 """
-
-
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table; every column but the first is for figures."""
-    lines = ["| " + " | ".join(header) + " |", "|---" + "|---" * (len(header) - 1) + "|"]
-    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)]) + "\n"
 
 
 def published(row: Entry) -> tuple[str, str]:

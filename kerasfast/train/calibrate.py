@@ -11,10 +11,12 @@ import numpy as np
 
 from kerasfast.data.records.read import read_manifest
 from kerasfast.train.calibration import fit_calibration, reliability
-from kerasfast.train.evaluate import check_heads, chosen_heads, score_videos, versions
 from kerasfast.train.operating_points import HeadPoint, OperatingPoints, weights_sha256
+from kerasfast.train.scoring.heads import check_heads, chosen_heads
+from kerasfast.train.scoring.result import versions
+from kerasfast.train.scoring.videos import score_videos
 from kerasfast.train.thresholds import MIN_POSITIVES, checked, fit_thresholds, macro_f1
-from kerasfast.train.views import merge_rules
+from kerasfast.train.views import merge_rules, one_rule
 
 if TYPE_CHECKING:
     from kerasfast.models.classifier import VideoClassifier
@@ -95,7 +97,7 @@ def fit_operating_points(
             )
         except ValueError as error:
             raise ValueError(f"Head {name!r} on split {split!r} of {records}: {error}") from error
-    protocol["merge"] = _one_rule(merge_rules(chosen, merge))
+    protocol["merge"] = one_rule(merge_rules(chosen, merge))
     return OperatingPoints(points, weights_sha256(model), {"split": split, "videos": videos, **protocol}, versions())
 
 
@@ -175,8 +177,3 @@ def _folds(labels: np.ndarray) -> list[np.ndarray]:
     fold = np.empty(len(labels), int)
     fold[order] = np.arange(len(labels)) % FOLDS
     return [fold == number for number in np.unique(fold)]
-
-
-def _one_rule(rules: Mapping[str, str]) -> str | dict[str, str]:
-    """As `metrics.json` says it: the rule where all heads have the same."""
-    return dict(rules) if len(set(rules.values())) > 1 else next(iter(rules.values()))

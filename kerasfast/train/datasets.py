@@ -94,6 +94,5 @@ def check_validation(recipe: Recipe, records: str | Path) -> None:
             raise ValueError(f"training.best = {recipe.training.best!r} needs data.validation_split. Received: none.")
         return
     manifest, where = read_manifest(records, split), f"{records}, split {split!r}"
-    tables = recipe.model.head_tables
-    check_heads({name: table.classes for name, table in tables.items()}, manifest.labels.sizes, where)
-    check_labelled(len(manifest.videos), manifest.class_counts, list(tables), where)
+    check_heads(recipe.model.sizes, manifest.labels.sizes, where)
+    check_labelled(len(manifest.videos), manifest.class_counts, list(recipe.model.heads), where)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kerasfast.data.files import write_json
 from kerasfast.data.records.read import read_manifest
 from kerasfast.train.metrics import Rule, check_rule
 from kerasfast.train.scoring.files import write_files
@@ -18,6 +16,7 @@ from kerasfast.train.scoring.forecast import Forecast, ScoringClock
 from kerasfast.train.scoring.heads import check_heads, check_labelled, chosen_heads
 from kerasfast.train.scoring.protocols import choose_views
 from kerasfast.train.scoring.report import report_heads, subset_summary, summary
+from kerasfast.train.scoring.result import described, finished
 from kerasfast.train.scoring.rows import check_rows
 from kerasfast.train.scoring.videos import score_videos
 from kerasfast.train.views import merge_rules
@@ -128,38 +127,18 @@ def evaluate(
     metrics = summary(reports, names)
     if subsets:
         metrics["subsets"] = {key: subset_summary(reports, classes, names) for key, classes in subsets.items()}
-    spec = model.clip
-    metrics["protocol"] = {
-        "name": name,
-        "clips": clips,
-        "crops": crops,
-        "merge": rules if len(set(rules.values())) > 1 else next(iter(rules.values())),
-        "videos": len(manifest.videos),
-        "views": clips * crops,
-        "split": split,
-        "rule": rule,
-        "clip": {"frames": spec.frames, "stride": spec.stride, "fps": spec.fps},
-        "crop_size": crop_size or model.variant.test_crop_size,
-        "model": model.name,
-    }
-    metrics["versions"] = versions()
-    metrics |= clock.to_dict()
-    metrics["seconds"] = round(time.perf_counter() - begin, 2)
+    metrics = described(
+        metrics,
+        model,
+        name=name,
+        clips=clips,
+        crops=crops,
+        merge=rules,
+        videos=len(manifest.videos),
+        split=split,
+        rule=rule,
+        crop_size=crop_size,
+    )
     if files is not None:
         write_files(files, reports, names, [str(video["id"]) for video in manifest.videos], scores)
-    if out is not None:
-        Path(out).parent.mkdir(parents=True, exist_ok=True)
-        write_json(Path(out), metrics)
-    return metrics
-
-
-def versions() -> dict[str, str]:
-    """What numbers may depend on: versions of Python and of the packages that compute."""
-    import keras
-    import sklearn
-    import tensorflow as tf
-
-    import kerasfast
-
-    packages = {"kerasfast": kerasfast, "keras": keras, "tensorflow": tf, "numpy": np, "scikit-learn": sklearn}
-    return {"python": platform.python_version(), **{key: module.__version__ for key, module in packages.items()}}
+    return finished(metrics, clock, begin, out)

@@ -15,11 +15,12 @@ from kerasfast.data.records.read import read_manifest
 from kerasfast.train.checkpoint_files import CheckpointFolder
 from kerasfast.train.checkpoint_identity import RunIdentity
 from kerasfast.train.datasets import check_validation
-from kerasfast.train.datasets import datasets as datasets  # they are looked for here too
-from kerasfast.train.evaluate import check_heads, versions
+from kerasfast.train.operating_points import POINTS_FILE
 from kerasfast.train.plots import curves
 from kerasfast.train.recipe import Recipe, load
 from kerasfast.train.run import RECIPE_FILE, WEIGHTS_FILE, save_model_config
+from kerasfast.train.scoring.heads import check_heads
+from kerasfast.train.scoring.result import versions
 
 if TYPE_CHECKING:
     import keras
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 TENSORBOARD_FOLDER = "tensorboard"
 # What a run that is replaced left, and would be wrong of the new one.
-STALE = (WEIGHTS_FILE, "history.csv", "metrics.json", "curves.png", "operating_points.json", "reliability.png")
+STALE = (WEIGHTS_FILE, "history.csv", "metrics.json", "curves.png", POINTS_FILE, "reliability.png")
 
 
 @dataclass(frozen=True)
@@ -114,8 +115,7 @@ def train(
     if (folder / "history.csv").exists() and not (checkpoints.exists() or overwrite):
         raise ValueError(f"{folder} holds a run already (history.csv). Give another folder, or allow to overwrite.")
     labels = read_manifest(records, recipe.data.train_split).labels
-    tables = recipe.model.head_tables
-    check_heads({name: table.classes for name, table in tables.items()}, labels.sizes, str(records))
+    check_heads(recipe.model.sizes, labels.sizes, str(records))
     check_validation(recipe, records)
     identity = RunIdentity.of(recipe, records, deterministic)
     resume = None if overwrite else checkpoints.latest()

@@ -11,17 +11,16 @@ import numpy as np
 
 from kerasfast.data.annotations import VideoRow
 from kerasfast.data.clips import clip_indices
-from kerasfast.data.files import write_json
 from kerasfast.data.labels import LabelSpace
 from kerasfast.data.pictures import PictureSource
 from kerasfast.data.sources import open_source
-from kerasfast.train.evaluate import versions
 from kerasfast.train.predict import check_crops
 from kerasfast.train.scoring.files import write_files
 from kerasfast.train.scoring.forecast import Forecast, ScoringClock, time_steps
 from kerasfast.train.scoring.heads import check_heads, check_labelled, chosen_heads
 from kerasfast.train.scoring.localization import FRAMES, frame_labels, frame_times
 from kerasfast.train.scoring.report import report_heads, summary
+from kerasfast.train.scoring.result import described, finished
 from kerasfast.train.scoring.rows import check_rows
 from kerasfast.train.scoring.same_views import SameViews
 from kerasfast.train.views import merge_rules
@@ -104,28 +103,19 @@ def localize(
         resamples=resamples,
     )
     metrics = summary(reports, labels.heads)
-    rules = merge_rules(scored)
-    metrics["protocol"] = {
-        "name": "localize",
-        "clips": FRAMES,
-        "crops": crops,
-        "merge": rules if len(set(rules.values())) > 1 else next(iter(rules.values())),
-        "videos": len(rows),
-        "views": FRAMES * crops,
-        "rule": "charades_localize",
-        "clip": {"frames": model.clip.frames, "stride": model.clip.stride, "fps": model.clip.fps},
-        "crop_size": model.variant.test_crop_size,
-        "model": model.name,
-    }
-    metrics["versions"] = versions()
-    metrics |= clock.to_dict()
-    metrics["seconds"] = round(time.perf_counter() - begin, 2)
+    metrics = described(
+        metrics,
+        model,
+        name="localize",
+        clips=FRAMES,
+        crops=crops,
+        merge=merge_rules(scored),
+        videos=len(rows),
+        rule="charades_localize",
+    )
     if files is not None:
         write_files(files, reports, labels.heads, [row.id for row in rows], scores)
-    if out is not None:
-        Path(out).parent.mkdir(parents=True, exist_ok=True)
-        write_json(Path(out), metrics)
-    return metrics
+    return finished(metrics, clock, begin, out)
 
 
 def score_frames(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -44,17 +44,45 @@ def clip_features(
     Raises:
         DataError: The records are missing, damaged or do not fit the clip; names the file.
     """
-    endpoint = model.endpoints.get("embedding", model.endpoints["pooled"])
-    network = keras.Model(model.input, endpoint)
+    network = keras.Model(model.input, {"features": model.endpoints.get("embedding", model.endpoints["pooled"])})
+    options = {"clips": clips, "batch_size": batch_size, "progress": progress}
+    return clip_outputs(network, model, records, split, **options)["features"]
+
+
+def clip_outputs(
+    network: Any,
+    model: VideoClassifier,
+    records: str | Path,
+    split: str,
+    *,
+    clips: int = 10,
+    batch_size: int = 16,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, np.ndarray]:
+    """What a network gives for each clip of each video; arguments and errors as in `clip_features`.
+
+    Args:
+        network: A model with a dict of outputs `(batch, channels)`: `model` itself, or one on its endpoints.
+        model: The model that says which clips it sees.
+        records: The records.
+        split: A split in the test layout.
+        clips: Clips of a video.
+        batch_size: Clips of a step.
+        progress: Called after each step.
+
+    Returns:
+        By output float32 `(videos, clips, channels)`.
+    """
     videos, side = len(read_manifest(records, split).videos), model.variant.test_crop_size
-    found = np.zeros((videos, clips, endpoint.shape[-1]), np.float32)
+    found = {name: np.zeros((videos, clips, output.shape[-1]), np.float32) for name, output in network.output.items()}
     views = testing_views(
         records, model.clip, clips, 1, crop_size=side, short_side=side, split=split, batch_size=batch_size
     )
     done = 0
     with named_damage(records, split):
         for frames, video, clip in views:
-            found[np.asarray(video), np.asarray(clip)] = network.predict_on_batch(frames)
+            for name, values in network.predict_on_batch(frames).items():
+                found[name][np.asarray(video), np.asarray(clip)] = values
             done += len(video)
             if progress is not None:
                 progress(done, videos * clips)

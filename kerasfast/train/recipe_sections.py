@@ -85,6 +85,11 @@ class Model:
         return {name: head.activation for name, head in self.head_tables.items()}
 
     @property
+    def sizes(self) -> dict[str, int]:
+        """Number of classes per head."""
+        return {name: head.classes for name, head in self.head_tables.items()}
+
+    @property
     def head_tables(self) -> dict[str, HeadTable]:
         """Heads, each as a table."""
         return {name: HeadTable(h) if isinstance(h, int) else h for name, h in self.heads.items()}

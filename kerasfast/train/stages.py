@@ -65,7 +65,7 @@ class Stages:
             return cls(recipe, records, counts, (Stage(0, recipe.training.whole_epochs(steps), steps),))
         from kerasfast.train.multigrid import learning_rate, phases
 
-        clips = len(read_manifest(records, recipe.data.train_split).videos) * recipe.data.clips_per_video
+        clips = _clips_of_an_epoch(recipe, records)
         cut = recipe.training.steps_per_epoch
         epochs = recipe.training.whole_epochs(min(clips // recipe.training.batch_size, cut or clips))
         plan = phases(recipe, model.variant, epochs)
@@ -130,12 +130,15 @@ class Stages:
                 "Multigrid training, whose batches differ in size, runs on one device. "
                 "Received: a strategy. Train with strategy 'none', or leave [multigrid] out."
             )
-        videos = len(read_manifest(self.records, self.recipe.data.train_split).videos)
 
         def make(**options: Any) -> Any:
             return training_set(self.recipe, self.records, model, **options)
 
         clips = phase_clips(
-            stage.phase, videos * self.recipe.data.clips_per_video, make, first_epoch=epoch, first_step=step
+            stage.phase, _clips_of_an_epoch(self.recipe, self.records), make, first_epoch=epoch, first_step=step
         )
         return clips.take(stage.steps - step)
+
+
+def _clips_of_an_epoch(recipe: Recipe, records: str | Path) -> int:
+    return len(read_manifest(records, recipe.data.train_split).videos) * recipe.data.clips_per_video

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kerasfast.train.scoring.decisions import agreement
+
 MIN_POSITIVES = 10
 
 
@@ -72,10 +74,7 @@ def macro_f1(labels: np.ndarray, decisions: np.ndarray) -> float:
         labels: `(rows, classes)`, 0 or 1, with a positive.
         decisions: `(rows, classes)`, bool.
     """
-    labels, decisions = np.asarray(labels, int), np.asarray(decisions, int)
-    positives = labels.sum(axis=0)
-    f1 = 2 * (labels * decisions).sum(axis=0) / np.maximum(positives + decisions.sum(axis=0), 1)
-    return float(f1[positives > 0].mean())
+    return agreement(labels, decisions).macro.f1
 
 
 def checked(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

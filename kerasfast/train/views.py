@@ -29,6 +29,11 @@ def merge_rules(heads: Mapping[str, Head], merge: str | None = None) -> dict[str
     return {name: merge or ("mean" if head.activation == "softmax" else "max") for name, head in heads.items()}
 
 
+def one_rule(rules: Mapping[str, str]) -> str | dict[str, str]:
+    """What `merge_rules` gave as files say it: the rule alone where all heads have the same."""
+    return dict(rules) if len(set(rules.values())) > 1 else next(iter(rules.values()))
+
+
 class ViewMerger:
     """Scores of videos, updated view by view in any order.
 
