@@ -6,7 +6,13 @@ Importing this package imports neither TensorFlow nor torch; each public name lo
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
+
+# TensorFlow chooses the kernels of its CPU operations when it is imported. Without this variable it takes those of
+# oneDNN only on processors with AVX-512 VNNI, AVX-VNNI or AMX; on one with AVX2 alone a training step of slowfast_nano
+# takes five times as long without them (tools/bench_kernels.py). Whoever sets it keeps it.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 __version__ = "0.1.0.dev0"
 

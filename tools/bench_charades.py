@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import hashlib
 import json
 import os
 import platform
@@ -26,7 +27,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import numpy as np
 from charades_claims import Scores, summary
 from charades_data import Miniature, prepare
-from charades_heads import BATCH, CLIPS, LOSSES, features, scores_of, train_heads
+from charades_heads import BATCH, CLIPS, LOSSES, features, save_arrays, scores_of, train_heads
 
 from kerasfast.data.memory import keep_freed_memory
 from kerasfast.models.composition import learned_scales
@@ -38,6 +39,7 @@ from kerasfast.train.scoring.result import versions
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULT = ROOT / "benchmarks" / "charades.json"
+THRESHOLDS_OF = "transfer"  # the network that is scored on the validation videos too
 HEADS = (*LOSSES, "composed")  # on frozen features: by loss, and one that composes actions with BCE
 
 
@@ -88,53 +90,63 @@ def recipe_of(name: str, work: Path, epochs: int, pretrain_epochs: int, seed: in
 
 def run_one(name: str, data: Miniature, work: Path, recipe: Recipe) -> dict[str, float]:
     """Train a network and keep its scores, unless that has been done; what it took."""
-    folder = work / "runs" / name
-    done = folder / "seconds.json"
-    if not done.is_file() or load(folder / RECIPE_FILE) != recipe:
-        done.unlink(missing_ok=True)
-        stale = (folder / RECIPE_FILE).is_file() and load(folder / RECIPE_FILE) != recipe
+    folder, seconds = work / "runs" / name, work / f"{name}.seconds.json"
+    stale = (folder / RECIPE_FILE).is_file() and load(folder / RECIPE_FILE) != recipe
+    if stale:
+        seconds.unlink(missing_ok=True)
+    if stale or not (folder / "scores.npz").is_file():
         trained = (folder / "history.csv").is_file() and not (folder / "checkpoints").exists() and not stale
-        with timed(done):
+        with timed(seconds):
             if not trained:
                 train(recipe, getattr(data, RUNS[name].data), folder, verbose=2, overwrite=stale)
             model = load_model(folder)
-            splits = {"test": data.charades, "novel": data.novel, "val": data.charades}
+            splits = {"test": data.charades, "novel": data.novel} if name != "pretrain" else {}
+            if name == THRESHOLDS_OF:
+                splits["val"] = data.charades
             scores = {
                 f"{split}_{head}": values
                 for split, records in splits.items()
-                if name != "pretrain"
                 for head, values in clip_outputs(model, model, records, split, clips=CLIPS, batch_size=BATCH).items()
             }
-            np.savez(folder / "scores.npz", **scores)
-    return json.loads(done.read_text("utf-8"))
+            save_arrays(folder / "scores.npz", scores)
+    return json.loads(seconds.read_text("utf-8"))
 
 
 def heads_of(data: Miniature, work: Path, seed: int) -> tuple[dict[str, Scores], dict[str, float], dict[str, float]]:
     """Scores of the heads on the features of the transferred network, what `composed` learned, and what it took."""
-    folder = work / "heads"
+    weights = work / "runs" / "transfer" / WEIGHTS_FILE
+    # Of these very weights: a network that is trained anew gets new heads.
+    folder = work / f"heads-{hashlib.sha256(weights.read_bytes()).hexdigest()[:12]}"
     folder.mkdir(exist_ok=True)
-    done, learned = folder / "seconds.json", folder / "scales.json"
-    if not done.is_file():
-        with timed(done):
-            kept = features(load_model(work / "runs" / "transfer"), data, folder / "features.npz")
-            for name in HEADS:
+    seconds, learned = folder / "seconds.json", folder / "scales.json"
+    missing = [name for name in HEADS if not (folder / f"{name}.npz").is_file()]
+    if missing:
+        with timed(seconds):
+            kept = features(load_model(weights.parent), data, folder / "features.npz")
+            for name in missing:
                 model = train_heads(kept, data, "bce" if name == "composed" else name, name == "composed", seed)
                 given = {split: scores_of(model, kept[split]) for split in ("test", "novel")}
                 arrays = {f"{split}_{head}": values for split in given for head, values in given[split].items()}
-                np.savez(folder / f"{name}.npz", **arrays)
                 if scales := learned_scales(model, "action"):
                     learned.write_text(json.dumps(scales) + "\n", "utf-8")
+                save_arrays(folder / f"{name}.npz", arrays)
     scores = {name: dict(np.load(folder / f"{name}.npz")) for name in HEADS}
-    return scores, json.loads(learned.read_text("utf-8")), json.loads(done.read_text("utf-8"))
+    return scores, json.loads(learned.read_text("utf-8")), json.loads(seconds.read_text("utf-8"))
 
 
 @contextlib.contextmanager
 def timed(path: Path) -> Iterator[None]:
-    """Write to a file what the block took: seconds, and CPU seconds of this process and its children."""
+    """Add to a file what the block took, also where it fails: seconds, and CPU seconds of this process and its children.
+
+    A process that is killed leaves its last stretch out.
+    """
     begin, cpu = time.perf_counter(), _cpu_seconds()
-    yield
-    seconds = {"all": round(time.perf_counter() - begin, 1), "cpu": round(_cpu_seconds() - cpu, 1)}
-    path.write_text(json.dumps(seconds) + "\n", "utf-8")
+    before = json.loads(path.read_text("utf-8")) if path.is_file() else {"all": 0.0, "cpu": 0.0}
+    try:
+        yield
+    finally:
+        took = {"all": time.perf_counter() - begin, "cpu": _cpu_seconds() - cpu}
+        path.write_text(json.dumps({key: round(before[key] + took[key], 1) for key in took}) + "\n", "utf-8")
 
 
 def _cpu_seconds() -> float:
@@ -146,7 +158,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, default=ROOT / "out" / "charades", help="folder of data and runs")
     parser.add_argument("--seeds", type=int, nargs="+", default=[100, 101, 102], help="below 10 is for development")
-    parser.add_argument("--videos", type=int, default=1200, help="training videos, a sixth of them for validation")
+    parser.add_argument("--videos", type=int, default=900, help="training videos, a sixth of them for validation")
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--pretrain-epochs", type=int, default=12)
     parser.add_argument("--out", type=Path, default=RESULT)
@@ -155,9 +167,9 @@ def main() -> None:
     seeds: dict[str, Any] = {}
     for seed in arguments.seeds:
         work = arguments.work / f"seed{seed}-videos{arguments.videos}"
-        times = work / "data.json"
+        times = work / "data.seconds.json"
         work.mkdir(parents=True, exist_ok=True)
-        with timed(times) if not times.is_file() else contextlib.nullcontext():
+        with timed(times):
             data = prepare(work, seed, arguments.videos)
         seconds = {"data": json.loads(times.read_text("utf-8"))}
         for name in RUNS:

@@ -56,8 +56,15 @@ def features(model: VideoClassifier, data: Miniature, path: Path) -> dict[str, n
             arrays[f"target_{head}"] = np.concatenate([targets[head] for _, targets in rows])
         for records, split in ((data.charades, "test"), (data.novel, "novel")):
             arrays[split] = clip_outputs(pooled, model, records, split, clips=CLIPS, batch_size=BATCH)["pooled"]
-        np.savez(path, **arrays)
+        save_arrays(path, arrays)
     return dict(np.load(path))
+
+
+def save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Write an `.npz` file that is there whole or not at all."""
+    partial = path.with_suffix(".partial.npz")
+    np.savez(partial, **arrays)
+    partial.replace(path)
 
 
 def train_heads(found: dict[str, np.ndarray], data: Miniature, loss: str, composed: bool, seed: int) -> keras.Model:
