@@ -61,7 +61,7 @@ def test_calibrate_writes_points_that_predict_and_export_follow(monkeypatch, cap
     assert code == 0, err
     assert (a_run / "reliability.png").stat().st_size > 10_000
     points = OperatingPoints.of_run(a_run, load_model(a_run))
-    assert points.protocol == {"split": "val", "videos": 4, "clips": 2, "crops": 1, "merge": "max"}
+    assert points.protocol == {"split": "val", "videos": 4, "clips": 2, "crops": 1, "merge": "max", "crop_size": 64}
     for name, head in points.heads.items():
         assert name in out
         for key in ("macro_f1_at_half", "macro_f1", "macro_f1_held_out"):
@@ -79,6 +79,15 @@ def test_calibrate_writes_points_that_predict_and_export_follow(monkeypatch, cap
     code, out, err = run(monkeypatch, capfd, "predict", video, "--model", a_run, "--every", "1")
     assert code == 0, err
     assert "the operating points are of whole videos" in out
+
+    arguments = ("evaluate", a_run, "--records", records, "--split", "val", "--fitted")
+    code, out, err = run(monkeypatch, capfd, *arguments)
+    assert code == 0, err
+    metrics = json.loads((a_run / "metrics-val-fitted.json").read_text("utf-8"))
+    for name, head in points.heads.items():  # the videos that they were fitted to
+        assert metrics["heads"][name]["macro"]["f1"] == pytest.approx(head.validation["macro_f1"])
+    assert "another choice of clips" in refuses(monkeypatch, capfd, *arguments, "--clips", "1")
+    assert "another choice of quick" in refuses(monkeypatch, capfd, *arguments, "--quick")
 
     code, out, err = run(monkeypatch, capfd, "export", a_run, a_run / "1")
     assert code == 0, err
@@ -120,6 +129,7 @@ def test_a_split_that_is_tested_too_is_named(monkeypatch, capfd, a_run, records)
 
 def test_calibrate_refuses_what_it_cannot_use(monkeypatch, capfd, a_run, records):
     arguments = ("--records", records)
+    assert "Run: kerasfast calibrate" in refuses(monkeypatch, capfd, "evaluate", a_run, *arguments, "--fitted")
     assert "is no folder" in refuses(monkeypatch, capfd, "calibrate", "slowfast_nano.miniature", *arguments)
     assert "nowhere" in refuses(monkeypatch, capfd, "calibrate", a_run, *arguments, "--split", "nowhere")
     assert not (a_run / "operating_points.json").exists()

@@ -52,7 +52,7 @@ def test_points_are_fitted_to_the_scores_of_the_split(model, records, scores):
         assert head.thresholds == tuple(fit_thresholds(labels[name], scores[name], min_positives=1).values)
         assert head.labels == train_records.LABELS.heads[name]
         assert (head.validation["videos"], head.validation["without_label"]) == (4, 0)
-    assert points.protocol == {"split": "val", "videos": 4, "clips": 2, "crops": 1, "merge": "max"}
+    assert points.protocol == {"split": "val", "videos": 4, "clips": 2, "crops": 1, "merge": "max", "crop_size": 64}
     assert points.weights_sha256 == weights_sha256(model)
     assert "scikit-learn" in points.versions
     assert [len(answers) for answers in points.decide(scores).values()] == [4, 4, 4]

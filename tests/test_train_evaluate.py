@@ -191,6 +191,20 @@ def test_thresholds_and_tables(model, records, scores, tmp_path):
     np.testing.assert_array_equal(read_classify(tmp_path / "classify-action.txt", ids, 3), scores["action"])
 
 
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"thresholds": {"action": [0.5]}}, r"Head 'action': thresholds must be one number"),
+        ({"thresholds": {"acton": 0.5}}, r"thresholds are for the heads"),
+        ({"subsets": {"late": [99]}}, r"Subset 'late' must be indices of action classes"),
+    ],
+)
+def test_what_is_wrong_shows_before_anything_is_scored(model, records, monkeypatch, wrong, message):
+    monkeypatch.setattr("kerasfast.train.evaluate.score_videos", lambda *_, **__: pytest.fail("scored"))
+    with pytest.raises(ValueError, match=message):
+        evaluate(model, records, **wrong)
+
+
 def test_a_flipped_bit_is_found_when_it_is_read(model, records, tmp_path):
     copy = Path(shutil.copytree(records, tmp_path / "records"))
     shard = sorted(copy.glob("test-*.tfrecord"))[0]

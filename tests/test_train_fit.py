@@ -165,6 +165,11 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(unfinished, records, t
 
 def test_an_unfinished_run_may_be_begun_anew(unfinished, records, tmp_path):
     folder = shutil.copytree(unfinished, tmp_path / "run")
+    wrong = {"optimizer": {"rates": {"slow_res9": 0.1}}}
+    with pytest.raises(ValueError, match=r"rates must name layers"):
+        train(RECIPE.override(**wrong), records, folder, verbose=0, overwrite=True)
+    kept = {path.name for path in unfinished.rglob("*")}
+    assert {path.name for path in folder.rglob("*")} == kept  # what is wrong shows before anything is replaced
     recipe = RECIPE.override(training={"epochs": 1, "batch_size": 12})
     assert train(recipe, records, folder, verbose=0, overwrite=True).resumed == 0
     assert [row["epoch"] for row in history(folder)] == ["1"]

@@ -1,5 +1,7 @@
 """Scores of a single file agree with scores through records."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -44,6 +46,31 @@ def test_views_are_merged_by_max_for_sigmoid_and_mean_for_softmax(model, video):
     scores = predict_video(model, video, clips=3, crops=3)
     np.testing.assert_allclose(scores["verb"], each["verb"].max(0), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(scores["action"], each["action"].mean(0), rtol=1e-5, atol=1e-6)
+    scores = predict_video(model, video, clips=3, crops=3, merge={"verb": "mean"})
+    np.testing.assert_allclose(scores["verb"], each["verb"].mean(0), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(scores["action"], each["action"].mean(0), rtol=1e-5, atol=1e-6)
+    with pytest.raises(ValueError, match="merge must be 'max' or 'mean'"):
+        predict_video(model, video, merge="median")
+
+
+def test_views_of_another_size(model, video):
+    """Scaled to that side, as `score_videos` does, and not cut out of larger ones."""
+    seen = []
+
+    def predict(frames):
+        seen.append(frames)
+        return {head: np.zeros((len(frames), row.classes)) for head, row in model.heads.items()}
+
+    spy = SimpleNamespace(
+        clip=model.clip, variant=model.variant, sampling=model.sampling, heads=model.heads, predict_on_batch=predict
+    )
+    predict_video(spy, video, clips=1, crops=1, crop_size=32)
+    assert seen[0].shape[1:] == (model.clip.frames, 32, 32, 3)
+    full = read_video(video, fps=24, short_side=32)
+    start = (60 - model.clip.span) // 2
+    left = (full.shape[2] - 32) // 2
+    expected = full[start : start + model.clip.span : model.clip.stride, :, left : left + 32]
+    np.testing.assert_array_equal(seen[0][0], expected)
 
 
 def test_a_short_video_repeats_its_last_frame(model, tmp_path):

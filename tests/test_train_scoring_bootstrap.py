@@ -39,10 +39,24 @@ def test_draws_are_as_many_as_rows_and_follow_the_seed():
 
 
 def test_the_interval_holds_the_middle_of_the_draws():
-    found = interval(np.append(np.arange(101.0), np.nan), level=0.9)
-    assert (found.low, found.high) == pytest.approx((5, 95))
-    assert (found.level, found.resamples) == (0.9, 102)
+    found = interval(np.append(np.arange(101.0) / 100, np.nan), 0.5, level=0.9)
+    assert (found.low, found.high) == pytest.approx((0.05, 0.95))
+    assert (found.level, found.resamples, found.bias) == (0.9, 102, pytest.approx(0))
     with pytest.raises(ValueError, match="level must lie between 0 and 1"):
-        interval(np.arange(3.0), level=95)
+        interval(np.arange(3.0), 1.0, level=95)
     with pytest.raises(ValueError, match="No resample has a class with a positive row"):
-        interval(np.full(3, np.nan))
+        interval(np.full(3, np.nan), 0.5)
+
+
+def test_the_interval_lies_around_the_figure_where_most_draws_are_above_it():
+    """Copies of a positive follow each other, so that draws rank those of classes with two positives higher."""
+    labels, scores = np.zeros((30, 6)), np.random.default_rng(0).random((30, 6))
+    labels[np.arange(12), np.arange(12) % 6] = 1
+    figure = mean_average_precision(labels, scores).map
+    drawn = resampled_map(labels, scores, draws(30, 200))
+    found = interval(drawn, figure)
+    assert np.median(drawn) > figure + 0.02
+    assert found.low < figure < found.high
+    assert found.bias == pytest.approx(np.median(drawn) - figure)
+    # Never past what a mean average precision can be.
+    assert interval(np.linspace(0.2, 0.9, 9), 0.05).low == 0.0

@@ -9,7 +9,7 @@ from matplotlib import image
 from kerasfast.train.metrics import mean_average_precision
 from kerasfast.train.scoring.bootstrap import draws, interval, resampled_map
 from kerasfast.train.scoring.files import write_files
-from kerasfast.train.scoring.report import report_heads, subset_summary, summary
+from kerasfast.train.scoring.report import check_subsets, report_heads, subset_summary, summary
 from kerasfast.train.scoring.submission import read_classify, read_localize
 
 NAMES = {"action": ("run", "sit, slowly", "stand"), "kind": ("a", "b", "c", "d", "e", "f")}
@@ -42,7 +42,7 @@ def test_metrics_hold_every_figure_of_both_kinds_of_heads(reports):
     assert (action["map"], action["weighted_map"]) == (expected.map, expected.weighted_map)
     assert action["skipped"] == ["sit, slowly"] and list(action["ap"]) == ["run", "stand"]
     drawn = resampled_map(labels["action"], scores["action"], draws(40, 20))
-    assert action["interval"]["low"] == interval(drawn).low < action["interval"]["high"]
+    assert action["interval"]["low"] == interval(drawn, expected.map).low < action["interval"]["high"]
     true = labels["action"][:, 2] > 0
     assert reports["action"].decisions.recall[2] == ((scores["action"][:, 2] >= 0.9) & true).sum() / true.sum()
     found, truth = scores["kind"].argmax(axis=1), np.arange(40) % 6
@@ -89,8 +89,19 @@ def test_errors_name_the_head():
 def test_subsets_are_of_actions(reports):
     part = subset_summary(reports, [2], NAMES)
     assert part["map"] == reports["action"].result.ap[2] and part["classes"] == ["stand"]
+
+
+def test_subsets_that_cannot_be_scored_are_refused():
+    counts = {"action": [3, 0, 2]}
+    check_subsets({"a": [0, 1]}, counts)
+    check_subsets({}, {"kind": [1]})
     with pytest.raises(ValueError, match="Subsets are of action classes; the model has the heads kind"):
-        subset_summary({"kind": reports["kind"]}, [2], NAMES)
+        check_subsets({"a": [2]}, {"kind": [1, 1, 1]})
+    for wrong in ([3], [-1], []):
+        with pytest.raises(ValueError, match="Subset 'a' must be indices of action classes below 3"):
+            check_subsets({"a": wrong}, counts)
+    with pytest.raises(ValueError, match=r"Subset 'a': none of the classes \[1\] has a positive"):
+        check_subsets({"a": [1]}, counts)
 
 
 def test_files_hold_the_tables_and_scores(tmp_path, reports):

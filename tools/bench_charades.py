@@ -136,7 +136,7 @@ def heads_of(data: Miniature, work: Path, seed: int) -> tuple[dict[str, Scores],
 
 @contextlib.contextmanager
 def timed(path: Path) -> Iterator[None]:
-    """Add to a file what the block took, also where it fails: seconds, and CPU seconds of this process and its children.
+    """Add to a file what the block took, also where it fails: seconds, and CPU seconds of the process and its children.
 
     A process that is killed leaves its last stretch out.
     """

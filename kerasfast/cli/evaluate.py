@@ -12,6 +12,7 @@ from kerasfast.cli.console import err, example, out, progress, start_tensorflow
 
 EXAMPLE = example(
     "kerasfast evaluate runs/nano --records out/records",
+    "kerasfast evaluate runs/nano --records out/records --fitted",
     "kerasfast evaluate runs/nano --localize --videos videos --annotations Charades_v1_test.csv",
 )
 
@@ -43,10 +44,20 @@ def evaluate(
     head: Annotated[
         list[str] | None, typer.Option(help="Head to score; again for several.", show_default="all")
     ] = None,
+    fitted: Annotated[
+        bool,
+        typer.Option(
+            "--fitted", help="Decide at the thresholds of `kerasfast calibrate`, on views merged as it did, not at 0.5."
+        ),
+    ] = False,
     localize: Annotated[
         bool, typer.Option("--localize", help="Score 25 frames of every video against timed actions.")
     ] = False,
     videos: Annotated[Path | None, typer.Option(help="With --localize: folder of the video files.")] = None,
+    frames: Annotated[
+        Path | None,
+        typer.Option(help="With --localize: Charades' frame archive, <id>/<id>-000001.jpg, in place of video files."),
+    ] = None,
     annotations: Annotated[
         Path | None, typer.Option(help="With --localize: CSV in the format of Charades; its class files lie beside it.")
     ] = None,
@@ -61,58 +72,96 @@ def evaluate(
     """Score a model on many views of every video, or on 25 frames of it."""
     written: dict[str, Any] = {"heads": head, "files": files}
     if localize:
-        if records is not None or videos is None or annotations is None:
-            raise ValueError("--localize reads video files. Give --videos DIR and --annotations CSV, and no --records.")
-        unused = {"--split": split, "--clips": clips, "--quick": quick or None, "--merge": merge, "--rule": rule}
+        if records is not None or (videos is None) == (frames is None) or annotations is None:
+            raise ValueError(
+                "--localize reads videos. Give --annotations CSV and either --videos DIR or --frames DIR, and no "
+                "--records."
+            )
+        unused = {
+            "--split": split,
+            "--clips": clips,
+            "--quick": quick or None,
+            "--merge": merge,
+            "--rule": rule,
+            "--fitted": fitted or None,
+        }
         if given := [name for name, value in unused.items() if value is not None]:
             raise ValueError(f"--localize has its own clips and rule. Received: {', '.join(given)}. Leave them out.")
-        metrics, path = _localize(model, videos, annotations, crops or 1, written, file or _in_run(model, "localize"))
+        file = file or _in_run(model, "localize")
+        metrics, path = _localize(model, videos, frames, annotations, crops or 1, written, file)
     else:
-        if records is None or videos is not None or annotations is not None:
+        if records is None or any(given is not None for given in (videos, frames, annotations)):
             raise ValueError(
-                "Views are read from records. Give --records DIR; --videos and --annotations go with --localize."
+                "Views are read from records. Give --records DIR; --videos, --frames and --annotations go with "
+                "--localize."
             )
         asked = {"split": split, "clips": clips, "crops": crops, "merge": merge, "rule": rule}
         asked = {name: value for name, value in asked.items() if value is not None}
-        metrics, path = _evaluate(model, records, asked, quick, written, file)
+        metrics, path = _evaluate(model, records, asked, quick, fitted, written, file)
     out.print(metrics_table(metrics))
     if path is not None:
         out.print(f"Written to {path}.")
 
 
 def _evaluate(
-    model: str, records: str, asked: dict[str, Any], quick: bool, written: dict[str, Any], file: Path | None
+    model: str,
+    records: str,
+    asked: dict[str, Any],
+    quick: bool,
+    fitted: bool,
+    written: dict[str, Any],
+    file: Path | None,
 ) -> tuple[dict[str, Any], Path | None]:
     start_tensorflow()
     from kerasfast.train.evaluate import evaluate as score
+    from kerasfast.train.operating_points import VIEW_KEYS, OperatingPoints
     from kerasfast.train.run import evaluation_protocol, load_model
 
+    loaded = load_model(model)
     protocol = evaluation_protocol(model)
     usual = asked.get("split") in (None, protocol.get("split", "test"))
     if quick:  # in place of the recipe's views, and of its file
         protocol = {name: value for name, value in protocol.items() if name not in ("clips", "crops")}
         protocol["protocol"] = "quick"
-    suffix = [*([] if usual else [asked["split"]]), *(["quick"] if quick else [])]
+    if fitted:
+        points = OperatingPoints.of_run(model, loaded)
+        if points is None:
+            raise ValueError(f"--fitted needs operating points beside the weights. Run: kerasfast calibrate {model}")
+        scored = written["heads"] or list(points.heads)
+        protocol["thresholds"] = {name: points.heads[name].thresholds for name in scored if name in points.heads}
+        # They belong to scores of these views.
+        views = {key: points.protocol[key] for key in VIEW_KEYS if key in points.protocol}
+        if other := [key for key, value in views.items() if asked.get(key, value) != value] + ["quick"] * quick:
+            raise ValueError(
+                f"Thresholds hold for the views that they were fitted to: {views}. Received: another choice of "
+                f"{', '.join(other)}. Leave it out, or calibrate for it."
+            )
+        protocol |= views
+    suffix = [*([] if usual else [asked["split"]]), *(["quick"] if quick else []), *(["fitted"] if fitted else [])]
     file = file or _in_run(model, *suffix)
     with progress("Views") as report:
-        metrics = score(
-            load_model(model), records, **(protocol | asked), **written, out=file, progress=report, announce=_announce
-        )
+        metrics = score(loaded, records, **(protocol | asked), **written, out=file, progress=report, announce=_announce)
     return metrics, file
 
 
 def _localize(
-    model: str, videos: Path, annotations: Path, crops: int, written: dict[str, Any], file: Path | None
+    model: str,
+    videos: Path | None,
+    frames: Path | None,
+    annotations: Path,
+    crops: int,
+    written: dict[str, Any],
+    file: Path | None,
 ) -> tuple[dict[str, Any], Path | None]:
     start_tensorflow()
-    from kerasfast.data.annotations import find_videos, read_charades_csv
+    from kerasfast.data.annotations import find_frames, find_videos, read_charades_csv
     from kerasfast.data.labels import read_charades_classes
     from kerasfast.train.localize import localize
     from kerasfast.train.run import load_model
 
     labels = read_charades_classes(annotations.parent)
     rows = read_charades_csv(annotations, labels).rows
-    found = find_videos(rows, videos)
+    found = find_videos(rows, videos) if frames is None else find_frames(rows, frames)
     with progress("Videos") as report:
         metrics = localize(
             load_model(model),
@@ -138,7 +187,8 @@ def _in_run(model: str, *suffix: str) -> Path | None:
 
 
 def metrics_table(metrics: dict[str, Any]) -> Table:
-    """One row a head: mAP with its interval, chance and their ratio, macro F1; accuracy where a head has it.
+    """One row a head: mAP with its interval, chance and their ratio, macro F1; accuracy where a head has it. Then all
+    heads together.
 
     Args:
         metrics: What `kerasfast.evaluate` or `kerasfast.train.localize.localize` gave.
@@ -152,15 +202,19 @@ def metrics_table(metrics: dict[str, Any]) -> Table:
     caption = f"Classes without a positive row, in no mean: {', '.join(skipped)}" if skipped else None
     table = Table(*columns, title=f"{title} ({protocol['name']})", caption=caption)
     for head, values in heads.items():
-        interval = values.get("interval")
         row = [
             head,
-            f"{values['map']:.3f}",
-            f"{interval['low']:.3f}-{interval['high']:.3f}" if interval else "",
-            f"{values['chance']:.3f}",
-            f"{values['map'] / values['chance']:.1f}",
+            *_map_cells(values["map"], values["chance"], values.get("interval")),
             f"{values['macro']['f1']:.3f}",
         ]
         accuracy = [f"{values[name]:.3f}" if name in values else "" for name in ("top1", "top5")]
-        table.add_row(*row, *(accuracy if single else []))
+        table.add_row(*row, *(accuracy if single else []), end_section=head == list(heads)[-1])
+    if len(heads) > 1:
+        interval = metrics.get("overall_interval")
+        table.add_row("overall", *_map_cells(metrics["overall_map"], metrics["overall_chance"], interval))
     return table
+
+
+def _map_cells(map_: float, chance: float, interval: dict[str, float] | None) -> list[str]:
+    between = f"{interval['low']:.3f}-{interval['high']:.3f}" if interval else ""
+    return [f"{map_:.3f}", between, f"{chance:.3f}", f"{map_ / chance:.1f}"]

@@ -46,15 +46,17 @@ def predict(
     if every is None and live is not None:
         raise ValueError("--live and --all go with --every SECONDS. Give it, or leave them out.")
     start_tensorflow()
-    from kerasfast.train.operating_points import OperatingPoints
+    from kerasfast.train.operating_points import VIEW_KEYS, OperatingPoints
     from kerasfast.train.run import load_model
 
     loaded = load_model(model)
     points = OperatingPoints.of_run(model, loaded)
     if every is None:
-        views = {"clips": 10, "crops": 3} | {key: points.protocol[key] for key in ("clips", "crops") if points}
+        # Answers are asked for by the scores that the operating points were fitted to.
+        fitted = points.protocol if points else {}
+        views = {"clips": 10, "crops": 3} | {key: fitted[key] for key in VIEW_KEYS if key in fitted}
         asked = {"clips": clips, "crops": crops}
-        _whole(loaded, video, top, points, **views | {key: n for key, n in asked.items() if n is not None})
+        _whole(loaded, video, top, points, views | {key: n for key, n in asked.items() if n is not None})
     else:
         if points is not None:
             out.print(
@@ -64,14 +66,14 @@ def predict(
 
 
 def _whole(
-    model: VideoClassifier, video: str, top: int, points: OperatingPoints | None, *, clips: int, crops: int
+    model: VideoClassifier, video: str, top: int, points: OperatingPoints | None, views: Mapping[str, Any]
 ) -> None:
     from kerasfast.decoding import decode
     from kerasfast.train.predict import predict_video
 
     with progress("Clips") as report:
-        scores = predict_video(model, video, clips=clips, crops=crops, progress=report)
-    table = Table("head", "class", "score", title=f"{Path(video).name}: {clips} clips x {crops} crops")
+        scores = predict_video(model, video, **views, progress=report)
+    table = Table("head", "class", "score", title=f"{Path(video).name}: {_views(views)}")
     for head, predictions in decode(model, scores, top).items():
         for rank, found in enumerate(predictions):
             last = rank == len(predictions) - 1
@@ -79,7 +81,7 @@ def _whole(
     out.print(table)
     if points is not None:
         out.print(answers_table(points.decide({head: scores[head] for head in points.heads})))
-        if (points.protocol["clips"], points.protocol["crops"]) != (clips, crops):
+        if any(points.protocol[key] != views[key] for key in ("clips", "crops")):
             out.print(f"The operating points were fitted on {_views(points.protocol)} a video.", style="yellow")
 
 

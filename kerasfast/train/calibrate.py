@@ -81,7 +81,7 @@ def fit_operating_points(
         raise ValueError(f"Split {split!r} of {records} has no videos to fit to. Build it from videos that are whole.")
     chosen = chosen_heads(model, heads)
     check_heads({name: head.classes for name, head in chosen.items()}, manifest.labels.sizes, str(records))
-    protocol = {"clips": clips, "crops": crops, "merge": merge}
+    protocol: dict[str, Any] = {"clips": clips, "crops": crops, "merge": merge}
     if scores is None:
         views = {**protocol, "batch_size": batch_size, "crop_size": crop_size, "heads": heads, "progress": progress}
         scores = score_videos(model, records, split=split, **views)
@@ -97,7 +97,10 @@ def fit_operating_points(
             )
         except ValueError as error:
             raise ValueError(f"Head {name!r} on split {split!r} of {records}: {error}") from error
-    protocol["merge"] = one_rule(merge_rules(chosen, merge))
+    protocol |= {
+        "merge": one_rule(merge_rules(chosen, merge)),
+        "crop_size": crop_size or model.variant.test_crop_size,
+    }
     return OperatingPoints(points, weights_sha256(model), {"split": split, "videos": videos, **protocol}, versions())
 
 

@@ -11,11 +11,12 @@ import numpy as np
 
 from kerasfast.data.records.read import read_manifest
 from kerasfast.train.metrics import Rule, check_rule
+from kerasfast.train.scoring.decisions import head_thresholds
 from kerasfast.train.scoring.files import write_files
 from kerasfast.train.scoring.forecast import Forecast, ScoringClock
 from kerasfast.train.scoring.heads import check_heads, check_labelled, chosen_heads
 from kerasfast.train.scoring.protocols import choose_views
-from kerasfast.train.scoring.report import report_heads, subset_summary, summary
+from kerasfast.train.scoring.report import check_subsets, report_heads, subset_summary, summary
 from kerasfast.train.scoring.result import described, finished
 from kerasfast.train.scoring.rows import check_rows
 from kerasfast.train.scoring.videos import score_videos
@@ -32,7 +33,7 @@ def evaluate(
     protocol: str | None = None,
     clips: int | None = None,
     crops: int | None = None,
-    merge: str | None = None,
+    merge: str | Mapping[str, str] | None = None,
     split: str = "test",
     rule: Rule = "sklearn",
     batch_size: int = 16,
@@ -56,8 +57,8 @@ def evaluate(
             `full` where they are not given either.
         clips: Clips of a video, spread evenly over it.
         crops: Crops of a clip: 3 or 1.
-        merge: How the views of a video become one score, element by element: `max` or `mean`; None: `max` for sigmoid
-            heads, `mean` for softmax heads, the protocols of Charades and Kinetics.
+        merge: How the views of a video become one score, element by element: `max` or `mean`, for all heads or by
+            head; None: `max` for sigmoid heads, `mean` for softmax heads, the protocols of Charades and Kinetics.
         split: Split to score.
         rule: Rule of average precision, `sklearn` or `charades` (`kerasfast.train.metrics`).
         batch_size: Views of a step; memory is that of one step and of one score per video and class.
@@ -84,13 +85,14 @@ def evaluate(
 
     Raises:
         ValueError: Heads that do not fit the records; scores that are NaN, constant, the same for all clips or
-            incomplete; a protocol or thresholds that do not exist.
+            incomplete; a protocol, thresholds or subsets that do not exist.
         DataError: Records that are missing, damaged, of other clips, or without a labelled video.
     """
     from kerasfast.data.pipeline.testing import video_labels
 
     begin = time.perf_counter()
-    check_rule(rule)  # now, and not after hours of views
+    # What is wrong is said now, and not after hours of views.
+    check_rule(rule)
     name, clips, crops = choose_views(protocol, clips, crops)
     manifest = read_manifest(records, split)
     scored = chosen_heads(model, heads)
@@ -98,6 +100,8 @@ def evaluate(
     check_heads(sizes, manifest.labels.sizes, str(records))
     rules = merge_rules(scored, merge)
     check_labelled(len(manifest.videos), manifest.class_counts, list(scored), f"{records}, split {split!r}")
+    head_thresholds(thresholds, sizes)
+    check_subsets(subsets or {}, {head: manifest.class_counts[head] for head in sizes})
     clock = ScoringClock(announce)
     if scores is None:
         scores = score_videos(

@@ -139,7 +139,8 @@ def train(
     counts = class_counts(records, recipe.data.train_split) if needs_counts(recipe.loss.name) else None
     with scope(strategy):
         model = build_model(recipe, labels)
-    stages = Stages.of(recipe, records, model, counts)
+        stages = Stages.of(recipe, records, model, counts)
+        stages.check(model)
     if resume is not None and verbose:
         at = resume.position
         print(f"{folder} holds an unfinished run. Going on from epoch {at.epoch + 1}, step {at.step + 1}.")

@@ -15,6 +15,7 @@ from kerasfast.data.labels import LabelSpace
 from kerasfast.data.pictures import PictureSource
 from kerasfast.data.sources import open_source
 from kerasfast.train.predict import check_crops
+from kerasfast.train.scoring.decisions import head_thresholds
 from kerasfast.train.scoring.files import write_files
 from kerasfast.train.scoring.forecast import Forecast, ScoringClock, time_steps
 from kerasfast.train.scoring.heads import check_heads, check_labelled, chosen_heads
@@ -80,6 +81,7 @@ def localize(
     targets = frame_labels(rows, labels) if rows else {}
     counts = {head: target.any(axis=1).sum(axis=0).tolist() for head, target in targets.items()}
     check_labelled(len(rows), counts, list(scored), "The annotations")
+    head_thresholds(thresholds, sizes)
     clock = ScoringClock(announce)
     if scores is None:
         scores = score_frames(

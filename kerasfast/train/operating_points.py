@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 POINTS_FILE = "operating_points.json"
 FORMAT = "kerasfast-operating-points-1"
 NO_ACTION = "no action"
+# Of the protocol, what `kerasfast.evaluate` and `kerasfast.train.predict.predict_video` take: how scores were made.
+VIEW_KEYS = ("clips", "crops", "merge", "crop_size")
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ class OperatingPoints:
     Args:
         heads: Head name to operating point.
         weights_sha256: `weights_sha256` of the model that they were fitted for.
-        protocol: How the scores were made and of which data: `split`, `videos`, `clips`, `crops`, `merge`.
+        protocol: How the scores were made and of which data: `split`, `videos`, `clips`, `crops`, `merge`, `crop_size`.
         versions: Of the packages that computed them.
     """
 

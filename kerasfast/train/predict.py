@@ -24,6 +24,8 @@ def predict_video(
     *,
     clips: int = 10,
     crops: int = 3,
+    merge: str | Mapping[str, str] | None = None,
+    crop_size: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, np.ndarray]:
     """Scores of a video, by the protocol of `kerasfast.evaluate`, which reads the same clips from records.
@@ -35,17 +37,21 @@ def predict_video(
         path: A video file.
         clips: Clips, spread evenly over the video; a model whose `sampling` is `video` takes one view of all of it.
         crops: Crops of a clip: 3 (left, centre, right or top, centre, bottom) or 1 (centre).
+        merge: How the views become one score: `max` or `mean`, for all heads or by head; None: `max` for sigmoid heads,
+            `mean` for softmax heads.
+        crop_size: Side of a view in pixels; None: the architecture's.
         progress: Called after each clip with the clips done and the clips in all.
 
     Returns:
-        Head name to `(classes,)` float32: the largest score of all views for a sigmoid head, the mean for softmax.
+        Head name to `(classes,)` float32.
 
     Raises:
         DataError: The file cannot be decoded; names it.
-        ValueError: `clips` or `crops` is out of range.
+        ValueError: `clips` or `crops` is out of range, or an unknown rule of merging.
     """
     check_crops(crops)
-    clip, size = model.clip, model.variant.test_crop_size
+    rules = merge_rules(model.heads, merge)
+    clip, size = model.clip, crop_size or model.variant.test_crop_size
     with OpenVideo(path) as video:
         length = video.announced_length(clip.fps)
         if model.sampling == "video":
@@ -58,11 +64,11 @@ def predict_video(
     views: dict[str, list[np.ndarray]] = {head: [] for head in model.heads}
     for done, at in enumerate(indices, start=1):
         scaled = np.stack([frames[min(int(index), last)] for index in at])
-        for head, scores in _scores_of_crops(model, scaled, crops).items():
+        for head, scores in _scores_of_crops(model, scaled, crops, size).items():
             views[head].append(scores)
         if progress is not None:
             progress(done, len(indices))
-    return _merged(model, {head: np.concatenate(scores) for head, scores in views.items()})
+    return _merged(rules, {head: np.concatenate(scores) for head, scores in views.items()})
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,21 +154,20 @@ def check_crops(crops: int) -> None:
 
 
 def _timed(model: VideoClassifier, window: Window, crops: int) -> TimedScores:
-    scores = _merged(model, _scores_of_crops(model, window.frames, crops))
+    views = _scores_of_crops(model, window.frames, crops, model.variant.test_crop_size)
+    scores = _merged(merge_rules(model.heads), views)
     return TimedScores(window.start_seconds, window.end_seconds, scores, window)
 
 
-def _scores_of_crops(model: VideoClassifier, scaled: np.ndarray, crops: int) -> dict[str, np.ndarray]:
+def _scores_of_crops(model: VideoClassifier, scaled: np.ndarray, crops: int, size: int) -> dict[str, np.ndarray]:
     """Scores of the crops of one clip, `(crops, classes)` by head."""
     from kerasfast.data.pipeline.transforms import crop_position
 
-    size = model.variant.test_crop_size
     batch = np.stack([crop_position(scaled, position, size) for position in ((1,) if crops == 1 else range(crops))])
     return {head: np.asarray(scores) for head, scores in model.predict_on_batch(batch).items()}
 
 
-def _merged(model: VideoClassifier, views: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _merged(rules: Mapping[str, str], views: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Scores `(views, classes)` as one `(classes,)`, by the rule of each head."""
     merge = {"max": np.max, "mean": np.mean}
-    rules = merge_rules(model.heads)
     return {head: merge[rules[head]](scores, axis=0) for head, scores in views.items()}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from kerasfast.data.records.read import read_manifest
 from kerasfast.train.checkpoint_files import Position
 from kerasfast.train.datasets import training_set
+from kerasfast.train.layer_rates import check_rates
 from kerasfast.train.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -86,17 +87,29 @@ class Stages:
         """Steps in all."""
         return sum((stage.end_epoch - stage.first_epoch) * stage.steps for stage in self.stages)
 
+    def check(self, model: VideoClassifier) -> None:
+        """Refuse an optimizer or a loss that does not fit the model, before anything of an earlier run is replaced.
+
+        Raises:
+            ValueError: As in `Recipe.compile_args`, or rates of layers that there are not.
+        """
+        self._compile_args(self.stages[0])
+        check_rates(self.recipe.optimizer.rates, [variable.path for variable in model.trainable_variables])
+
     def compiled(self, model: VideoClassifier, stage: Stage) -> VideoClassifier:
         """The model of a stage, compiled anew: `model` itself, or in multigrid training one with its weights."""
-        arguments = self.recipe.compile_args(
-            steps_per_epoch=stage.steps, counts=self.counts, learning_rate=self.learning_rate
-        )
+        arguments = self._compile_args(stage)
         if stage.phase is None:
             model.compile(**arguments)
             return model
         from kerasfast.train.multigrid import phase_model
 
         return phase_model(model, stage.phase, self.recipe, arguments)
+
+    def _compile_args(self, stage: Stage) -> dict[str, Any]:
+        return self.recipe.compile_args(
+            steps_per_epoch=stage.steps, counts=self.counts, learning_rate=self.learning_rate
+        )
 
     def batches(
         self, model: VideoClassifier, stage: Stage, start: Position, worker: tuple[int, int] | None = None

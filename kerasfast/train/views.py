@@ -13,20 +13,22 @@ if TYPE_CHECKING:
 RULES = ("max", "mean")
 
 
-def merge_rules(heads: Mapping[str, Head], merge: str | None = None) -> dict[str, str]:
+def merge_rules(heads: Mapping[str, Head], merge: str | Mapping[str, str] | None = None) -> dict[str, str]:
     """How the views of a video become one score, head by head.
 
     Args:
         heads: Heads of the model.
-        merge: A rule for all heads; None: `max` for sigmoid heads, `mean` for softmax heads, which are the protocols
-            of Charades and of Kinetics.
+        merge: A rule for all heads, or by head as `one_rule` gives them; None, and for a head without one: `max` for
+            sigmoid heads, `mean` for softmax heads, which are the protocols of Charades and of Kinetics.
 
     Raises:
         ValueError: An unknown rule.
     """
-    if merge is not None and merge not in RULES:
-        raise ValueError(f"merge must be 'max' or 'mean'. Received: {merge!r}.")
-    return {name: merge or ("mean" if head.activation == "softmax" else "max") for name, head in heads.items()}
+    asked = dict(merge) if isinstance(merge, Mapping) else dict.fromkeys(heads, merge)
+    for rule in (rule for rule in asked.values() if rule is not None and rule not in RULES):
+        raise ValueError(f"merge must be 'max' or 'mean'. Received: {rule!r}.")
+    usual = {name: "mean" if head.activation == "softmax" else "max" for name, head in heads.items()}
+    return {name: asked.get(name) or rule for name, rule in usual.items()}
 
 
 def one_rule(rules: Mapping[str, str]) -> str | dict[str, str]:

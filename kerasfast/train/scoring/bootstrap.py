@@ -1,8 +1,9 @@
-"""How far a figure would move with other test videos: the percentile bootstrap. NumPy only.
+"""How far a figure would move with other test videos: the bootstrap. NumPy only.
 
-Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapter 13. Whole videos are drawn with replacement, so
-the interval covers the choice of the videos, not that of the training seed. Copies of a positive follow each other in
-the ranking, which lifts the AP of classes with few positives: the draws may centre above the figure itself.
+Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapters 10 and 13. Whole videos are drawn with
+replacement, so the interval covers the choice of the videos, not that of the training seed. Copies of a positive follow
+each other in the ranking, which lifts the AP of classes with few positives, up to where no draw is as low as the figure
+itself. That is the bias of the draws (chapter 10), and is taken off them before the percentiles are read.
 """
 
 from __future__ import annotations
@@ -16,19 +17,21 @@ from kerasfast.train.metrics import Rule, competing_scores
 
 @dataclass(frozen=True)
 class Interval:
-    """Where the middle `level` of the draws lies.
+    """Where the middle `level` of the draws lies, once their bias is off.
 
     Attributes:
         low: Its lower end.
         high: Its upper end.
         level: Share of the draws inside.
         resamples: Number of draws.
+        bias: The median of the draws less the figure itself; of the mAP of a few videos it is large.
     """
 
     low: float
     high: float
     level: float
     resamples: int
+    bias: float
 
 
 def draws(rows: int, resamples: int = 200, seed: int = 0) -> np.ndarray:
@@ -80,11 +83,12 @@ def resampled_map(labels: np.ndarray, scores: np.ndarray, counts: np.ndarray, ru
     return np.divide(total, classes, out=np.full(len(total), np.nan), where=classes > 0)
 
 
-def interval(values: np.ndarray, level: float = 0.95) -> Interval:
-    """The percentile interval of the draws of a figure.
+def interval(values: np.ndarray, figure: float, level: float = 0.95) -> Interval:
+    """The percentile interval of the draws of a figure, moved so that their median is the figure.
 
     Args:
-        values: The figure in each resample, `(resamples,)`; NaN where it is undefined.
+        values: The figure in each resample, `(resamples,)`, each between 0 and 1; NaN where it is undefined.
+        figure: The figure of the videos as they are.
         level: Share of the draws inside, between 0 and 1.
 
     Raises:
@@ -94,8 +98,9 @@ def interval(values: np.ndarray, level: float = 0.95) -> Interval:
         raise ValueError(f"level must lie between 0 and 1. Received: level={level!r}.")
     if not np.isfinite(values).any():
         raise ValueError("No resample has a class with a positive row. Received: too few labelled videos to draw from.")
-    low, high = np.nanquantile(values, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(float(low), float(high), level, len(values))
+    low, median, high = np.nanquantile(values, [(1 - level) / 2, 0.5, (1 + level) / 2])
+    bias = float(median) - figure
+    return Interval(max(float(low) - bias, 0.0), min(float(high) - bias, 1.0), level, len(values), bias)
 
 
 def _grouped_ap(ranked: np.ndarray, places: np.ndarray, positives: np.ndarray, seen: np.ndarray) -> np.ndarray:

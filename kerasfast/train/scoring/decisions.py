@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -53,13 +55,45 @@ def decide(scores: np.ndarray, thresholds: float | np.ndarray = 0.5) -> np.ndarr
     Raises:
         ValueError: Another shape, or a threshold that is NaN.
     """
-    scores, limits = np.asarray(scores), np.asarray(thresholds, np.float64)
-    if limits.shape not in ((), scores.shape[1:]) or np.isnan(limits).any():
+    scores = np.asarray(scores)
+    return scores >= limits(thresholds, scores.shape[1])
+
+
+def limits(thresholds: float | np.ndarray, classes: int) -> np.ndarray:
+    """Thresholds as float64 `()` or `(classes,)`.
+
+    Raises:
+        ValueError: Another shape, or a threshold that is NaN.
+    """
+    found = np.asarray(thresholds, np.float64)
+    if found.shape not in ((), (classes,)) or np.isnan(found).any():
         raise ValueError(
-            f"thresholds must be one number, or {scores.shape[1]} for the {scores.shape[1]} classes, and not NaN. "
-            f"Received: {thresholds if limits.ndim == 0 else f'shape {limits.shape}, {np.isnan(limits).sum()} NaN'}."
+            f"thresholds must be one number, or {classes} for the {classes} classes, and not NaN. "
+            f"Received: {thresholds if found.ndim == 0 else f'shape {found.shape}, {np.isnan(found).sum()} NaN'}."
         )
-    return scores >= limits
+    return found
+
+
+def head_thresholds(thresholds: float | Mapping[str, Any], sizes: Mapping[str, int]) -> dict[str, np.ndarray]:
+    """Thresholds of every head, before anything is scored.
+
+    Args:
+        thresholds: One for all heads, or by head; a head without keeps 0.5.
+        sizes: Classes by head.
+
+    Raises:
+        ValueError: Thresholds of another head or shape, or that are NaN; names the head.
+    """
+    given = thresholds if isinstance(thresholds, Mapping) else dict.fromkeys(sizes, thresholds)
+    if unknown := set(given) - set(sizes):
+        raise ValueError(f"thresholds are for the heads {', '.join(sizes)}. Received: {', '.join(sorted(unknown))}.")
+    found = {}
+    for head, classes in sizes.items():
+        try:
+            found[head] = limits(given.get(head, 0.5), classes)
+        except ValueError as error:
+            raise ValueError(f"Head {head!r}: {error}") from error
+    return found
 
 
 def agreement(labels: np.ndarray, decided: np.ndarray) -> Decisions:

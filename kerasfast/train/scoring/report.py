@@ -10,7 +10,7 @@ import numpy as np
 
 from kerasfast.train.metrics import Result, Rule, mean_average_precision, shuffled_control
 from kerasfast.train.scoring.bootstrap import Interval, draws, interval, resampled_map
-from kerasfast.train.scoring.decisions import Decisions, agreement, decide
+from kerasfast.train.scoring.decisions import Decisions, agreement, decide, head_thresholds
 from kerasfast.train.scoring.single_label import SingleLabel, single_label
 
 SEED = 0  # of the shuffled control and of the bootstrap: the same scores give the same report
@@ -54,7 +54,8 @@ class HeadReport:
             "ap": _by_name(names, result.ap),
         }
         if self.draws is not None:
-            values["interval" if self.single is None else "top1_interval"] = asdict(interval(self.draws))
+            key, figure = ("interval", result.map) if self.single is None else ("top1_interval", self.single.top1)
+            values[key] = asdict(interval(self.draws, figure))
         if self.single is not None:
             values |= _accuracy(self.single, names)
         return values
@@ -126,9 +127,7 @@ def report_heads(
     Raises:
         ValueError: As in `report_head`; names the head.
     """
-    unknown = set(thresholds) - set(softmax) if isinstance(thresholds, Mapping) else set()
-    if unknown:
-        raise ValueError(f"thresholds are for the heads {', '.join(softmax)}. Received: {', '.join(sorted(unknown))}.")
+    limits = head_thresholds(thresholds, {head: labels[head].shape[-1] for head in softmax})
     reports = {}
     for head, single in softmax.items():
         classes = labels[head].shape[-1]
@@ -142,7 +141,7 @@ def report_heads(
                 scores[head].reshape(-1, classes),
                 softmax=single,
                 rule=rule,
-                thresholds=thresholds.get(head, 0.5) if isinstance(thresholds, Mapping) else thresholds,
+                thresholds=limits[head],
                 counts=counts,
             )
         except ValueError as error:
@@ -160,21 +159,37 @@ def summary(reports: Mapping[str, HeadReport], names: Mapping[str, Sequence[str]
     }
     drawn = [report.draws for report in reports.values() if report.single is None and report.draws is not None]
     if len(drawn) == len(reports):  # the same videos were drawn for every head
-        overall: Interval = interval(np.mean(drawn, axis=0))
+        overall: Interval = interval(np.mean(drawn, axis=0), metrics["overall_map"])
         metrics["overall_interval"] = asdict(overall)
     return metrics
+
+
+def check_subsets(subsets: Mapping[str, Sequence[int]], counts: Mapping[str, Sequence[int]]) -> None:
+    """Refuse subsets of action classes that could not be scored, before anything is.
+
+    Args:
+        subsets: Name -> indices of action classes.
+        counts: Positives of each class of the scored heads.
+
+    Raises:
+        ValueError: There is no head `action`, a class is out of range, or none of a subset has a positive.
+    """
+    if subsets and "action" not in counts:
+        raise ValueError(f"Subsets are of action classes; the model has the heads {', '.join(counts)}.")
+    for name, classes in subsets.items():
+        known = range(len(counts["action"]))
+        if not len(classes) or any(c not in known for c in classes):
+            raise ValueError(
+                f"Subset {name!r} must be indices of action classes below {len(known)}. Received: {list(classes)}."
+            )
+        if not any(counts["action"][c] for c in classes):
+            raise ValueError(f"Subset {name!r}: none of the classes {list(classes)} has a positive row to score.")
 
 
 def subset_summary(
     reports: Mapping[str, HeadReport], classes: Sequence[int], names: Mapping[str, Sequence[str]]
 ) -> dict[str, Any]:
-    """The mAP of some classes of the head `action`, with chance beside it.
-
-    Raises:
-        ValueError: There is no such head, or a class is out of range.
-    """
-    if "action" not in reports:
-        raise ValueError(f"Subsets are of action classes; the model has the heads {', '.join(reports)}.")
+    """The mAP of some classes of the head `action`, with chance beside it; `check_subsets` says whether it has one."""
     part = reports["action"].result.subset(classes)
     shown = {"map": part.map, "chance": part.chance, "prevalence": part.prevalence}
     return {**shown, "classes": [names["action"][c] for c in classes]}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,7 @@ def score_videos(
     *,
     clips: int = 10,
     crops: int = 3,
-    merge: str | None = None,
+    merge: str | Mapping[str, str] | None = None,
     split: str = "test",
     batch_size: int = 16,
     crop_size: int | None = None,
