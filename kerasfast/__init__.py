@@ -29,14 +29,14 @@ _PUBLIC = {
     "export": ("kerasfast.serving.saved_model", "export"),
     "list_models": ("kerasfast.registry", "list_models"),
     "load": ("kerasfast.registry", "load"),
-    "recipes": ("kerasfast.train.recipe", ""),
+    "recipes": ("kerasfast.train.recipes.recipe", ""),
     "variant": ("kerasfast.models.variants", "variant"),
     "verify": ("kerasfast.verify", ""),
 }
 __all__ = [*_PUBLIC, "__version__"]
 
 if TYPE_CHECKING:
-    import kerasfast.train.recipe as recipes  # noqa: F401
+    import kerasfast.train.recipes.recipe as recipes  # noqa: F401
     from kerasfast import checkpoints as checkpoints
     from kerasfast import data as data
     from kerasfast import verify as verify

@@ -10,7 +10,7 @@ from cli_case import refuses, run
 
 from kerasfast.data.video_writer import write_video
 from kerasfast.models.classifier import build
-from kerasfast.train.operating_points import OperatingPoints
+from kerasfast.train.operating.points import OperatingPoints
 from kerasfast.train.run import WEIGHTS_FILE, load_model, save_model_config
 
 RECIPE = """

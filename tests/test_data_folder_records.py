@@ -88,9 +88,9 @@ def test_clips_and_targets(data):
 
 def test_a_recipe_trains_on_it(data, tmp_path):
     from kerasfast.train.fit import train
-    from kerasfast.train.recipe import Recipe
-    from kerasfast.train.recipe_sections import Data, HeadTable, Model
-    from kerasfast.train.recipe_training import Schedule, Training
+    from kerasfast.train.recipes.recipe import Recipe
+    from kerasfast.train.recipes.sections import Data, HeadTable, Model
+    from kerasfast.train.recipes.training import Schedule, Training
 
     recipe = Recipe(
         Model("slow_nano", {"action": HeadTable(3, "softmax")}, dropout=0.0),

@@ -11,8 +11,8 @@ from serving_case import VERBS, centre_views, jpeg_clips, largest_difference, sm
 
 import kerasfast as kf
 from kerasfast.serving import saved_model
-from kerasfast.train.calibration import Temperature
-from kerasfast.train.operating_points import HeadPoint, OperatingPoints, weights_sha256
+from kerasfast.train.operating.calibration import Temperature
+from kerasfast.train.operating.points import HeadPoint, OperatingPoints, weights_sha256
 
 REQUESTS = {"one": (1, 64, 64), "three": (3, 80, 96)}
 

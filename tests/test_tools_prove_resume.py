@@ -3,9 +3,9 @@
 import prove_resume
 import train_records
 
-from kerasfast.train.recipe import Recipe
-from kerasfast.train.recipe_sections import Model
-from kerasfast.train.recipe_training import Schedule, Training
+from kerasfast.train.recipes.recipe import Recipe
+from kerasfast.train.recipes.sections import Model
+from kerasfast.train.recipes.training import Schedule, Training
 
 RECIPE = Recipe(
     Model("slow_nano", dict(train_records.HEADS), dropout=0.5),

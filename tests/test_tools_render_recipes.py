@@ -3,7 +3,7 @@
 import pytest
 import render_recipes
 
-from kerasfast.train import recipe as recipes
+from kerasfast.train.recipes import recipe as recipes
 
 
 def test_the_page_is_up_to_date():

@@ -15,12 +15,12 @@ import tensorflow as tf
 import train_records
 
 from kerasfast.train.callbacks import TrainingDivergedError
-from kerasfast.train.checkpoint_files import CheckpointFolder
-from kerasfast.train.datasets import datasets
 from kerasfast.train.fit import build_model, train
-from kerasfast.train.recipe import Recipe, load
-from kerasfast.train.recipe_sections import Model
-from kerasfast.train.recipe_training import Schedule, Training
+from kerasfast.train.fitting.checkpoint_files import CheckpointFolder
+from kerasfast.train.fitting.datasets import datasets
+from kerasfast.train.recipes.recipe import Recipe, load
+from kerasfast.train.recipes.sections import Model
+from kerasfast.train.recipes.training import Schedule, Training
 from kerasfast.train.run import load_model
 
 ROOT = Path(__file__).parents[1]

@@ -7,9 +7,9 @@ import pytest
 
 import kerasfast as kf
 from kerasfast.decoding import Prediction
-from kerasfast.train.calibrate import fit_head
-from kerasfast.train.calibration import Temperature
-from kerasfast.train.operating_points import HeadPoint, OperatingPoints, weights_sha256
+from kerasfast.train.operating.calibrate import fit_head
+from kerasfast.train.operating.calibration import Temperature
+from kerasfast.train.operating.points import HeadPoint, OperatingPoints, weights_sha256
 
 PROTOCOL = {"split": "val", "videos": 9, "clips": 10, "crops": 3, "merge": "max"}
 VERB = HeadPoint("sigmoid", (0.5, 0.2, 0.9), Temperature("sigmoid", 2.0), labels=("lift", "open", "slide"))

@@ -5,7 +5,7 @@ import pytest
 from matplotlib import image
 
 from kerasfast.train import plots
-from kerasfast.train.calibration import Reliability
+from kerasfast.train.operating.calibration import Reliability
 
 HISTORY = "epoch,action_loss,loss,verb_loss,val_action_loss,val_loss,val_verb_loss,learning_rate,seconds\n"
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import kerasfast as kf
-from kerasfast.train.recipe import load
+from kerasfast.train.recipes.recipe import load
 from kerasfast.train.run import WEIGHTS_FILE, evaluation_protocol, load_model, save_model_config
 
 

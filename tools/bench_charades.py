@@ -33,7 +33,7 @@ from kerasfast.data.memory import keep_freed_memory
 from kerasfast.models.composition import learned_scales
 from kerasfast.train.fit import train
 from kerasfast.train.long_range import clip_outputs
-from kerasfast.train.recipe import Recipe, load
+from kerasfast.train.recipes.recipe import Recipe, load
 from kerasfast.train.run import RECIPE_FILE, WEIGHTS_FILE, load_model
 from kerasfast.train.scoring.result import versions
 

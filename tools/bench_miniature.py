@@ -25,7 +25,7 @@ from kerasfast.cli.demo import build_miniature_records
 from kerasfast.data.miniature.generate import motion_actions
 from kerasfast.train.evaluate import evaluate
 from kerasfast.train.fit import train
-from kerasfast.train.recipe import load
+from kerasfast.train.recipes.recipe import load
 from kerasfast.train.run import RECIPE_FILE
 
 NETWORKS = ("slowfast_nano", "slow_nano", "fast_nano")

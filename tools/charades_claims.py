@@ -13,7 +13,7 @@ from kerasfast.data.pipeline.testing import video_labels
 from kerasfast.data.records.read import read_manifest
 from kerasfast.models.composition import composed_scores
 from kerasfast.train.metrics import mean_average_precision
-from kerasfast.train.thresholds import fit_thresholds, macro_f1
+from kerasfast.train.operating.thresholds import fit_thresholds, macro_f1
 
 Scores = dict[str, np.ndarray]  # by split and head, such as `test_action`: (videos, clips, classes)
 

@@ -69,7 +69,7 @@ def _train(row: Variant, records: str, strategy: Any, bn: str, rounding: int | N
     from kerasfast.models.classifier import build
     from kerasfast.train import distribute
     from kerasfast.train.losses import head_losses
-    from kerasfast.train.optim import L2SGD
+    from kerasfast.train.optimizers.optim import L2SGD
 
     keras.utils.set_random_seed(0)
     heads = read_manifest(records, "train").labels.sizes

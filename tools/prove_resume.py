@@ -159,7 +159,7 @@ def main() -> None:
         train_once(*arguments.run)
         return
     from kerasfast.cli.demo import build_miniature_records
-    from kerasfast.train.recipe import load
+    from kerasfast.train.recipes.recipe import load
     from kerasfast.train.scoring.result import versions
 
     videos, batch, epochs, every = 40, 8, 4, 3

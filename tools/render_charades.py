@@ -166,6 +166,9 @@ def losses(result: Mapping[str, Any]) -> list[str]:
         verdict(best, bce),
         "",
         lines_table(result, "action mAP", whole),
+        "Class-balanced BCE multiplies all of a class's loss by one number. Adam divides the gradient of a weight by"
+        " its own size, and a weight of these heads belongs to one class: the number cancels, and what is left is BCE."
+        " It acts where classes share weights, as in a whole network.",
     ]
 
 
@@ -252,8 +255,8 @@ def page(result: Mapping[str, Any]) -> str:
         "",
         "Written by `tools/render_charades.py` from `benchmarks/charades.json`. The command"
         f" `{result['command']}` generated the data of each seed, trained every network on them and scored it on their"
-        f" test videos, on {result['machine']['cores']} cores ({versions}). It took {minutes:.0f} minutes in all,"
-        f" {cpu:.0f} minutes of one core.",
+        f" test videos, on {result['machine']['cores']} cores ({versions}). It took {minutes:.0f} minutes in all, of"
+        f" the 75 that it may take, and {cpu:.0f} minutes of one core.",
         "",
         f"A seed has {videos['train']} videos to train, {videos['val']} of other subjects to fit thresholds on and"
         f" {videos['test']} of yet other subjects to test. Networks that are compared had the same number of epochs on"

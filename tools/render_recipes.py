@@ -13,9 +13,9 @@ from pathlib import Path
 
 from markdown_table import table
 
-from kerasfast.train import recipe as recipes
-from kerasfast.train.recipe import Recipe
-from kerasfast.train.recipe_sections import Published
+from kerasfast.train.recipes import recipe as recipes
+from kerasfast.train.recipes.recipe import Recipe
+from kerasfast.train.recipes.sections import Published
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "recipes.md"

@@ -10,10 +10,10 @@ import typer
 from rich.table import Table
 
 from kerasfast.cli.console import example, out, progress, start_tensorflow
-from kerasfast.train.thresholds import MIN_POSITIVES
+from kerasfast.train.operating.thresholds import MIN_POSITIVES
 
 if TYPE_CHECKING:
-    from kerasfast.train.operating_points import OperatingPoints
+    from kerasfast.train.operating.points import OperatingPoints
 
 EXAMPLE = example("kerasfast calibrate runs/nano --records out/records --split val")
 PLOT_FILE = "reliability.png"
@@ -53,7 +53,7 @@ def calibrate(
             f"{run} is no folder. Give the folder of a run; a name of the zoo has no place for them."
         )
     start_tensorflow()
-    from kerasfast.train.calibrate import fit_operating_points
+    from kerasfast.train.operating.calibrate import fit_operating_points
     from kerasfast.train.plots import reliability
     from kerasfast.train.run import evaluation_protocol, load_model
 

@@ -45,7 +45,7 @@ def demo(
     from kerasfast.serving.saved_model import export
     from kerasfast.train.evaluate import evaluate, score_videos
     from kerasfast.train.fit import train
-    from kerasfast.train.recipe import load
+    from kerasfast.train.recipes.recipe import load
 
     _make_room(folder)
     records = build_miniature_records(folder, SMOKE_VIDEOS if smoke else videos, seed)

@@ -114,7 +114,7 @@ def _evaluate(
 ) -> tuple[dict[str, Any], Path | None]:
     start_tensorflow()
     from kerasfast.train.evaluate import evaluate as score
-    from kerasfast.train.operating_points import VIEW_KEYS, OperatingPoints
+    from kerasfast.train.operating.points import VIEW_KEYS, OperatingPoints
     from kerasfast.train.run import evaluation_protocol, load_model
 
     loaded = load_model(model)

@@ -14,7 +14,7 @@ from kerasfast.cli.console import example, out, progress, start_tensorflow
 
 if TYPE_CHECKING:
     from kerasfast.models.classifier import VideoClassifier
-    from kerasfast.train.operating_points import Answer, OperatingPoints
+    from kerasfast.train.operating.points import Answer, OperatingPoints
 
 EXAMPLE = example(
     "kerasfast predict kitchen.mp4 --model slowfast_nano.miniature",
@@ -46,7 +46,7 @@ def predict(
     if every is None and live is not None:
         raise ValueError("--live and --all go with --every SECONDS. Give it, or leave them out.")
     start_tensorflow()
-    from kerasfast.train.operating_points import VIEW_KEYS, OperatingPoints
+    from kerasfast.train.operating.points import VIEW_KEYS, OperatingPoints
     from kerasfast.train.run import load_model
 
     loaded = load_model(model)

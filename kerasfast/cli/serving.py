@@ -19,7 +19,7 @@ def export(
     """Write a SavedModel that needs no kerasfast to run."""
     start_tensorflow()
     from kerasfast.serving.saved_model import export as write
-    from kerasfast.train.operating_points import OperatingPoints
+    from kerasfast.train.operating.points import OperatingPoints
     from kerasfast.train.run import load_model
 
     loaded = load_model(model)

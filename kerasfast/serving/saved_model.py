@@ -21,7 +21,7 @@ from kerasfast import __version__
 from kerasfast.models.classifier import VideoClassifier
 from kerasfast.serving.fold import fold_batch_norm
 from kerasfast.serving.signatures import signatures
-from kerasfast.train.operating_points import POINTS_FILE, OperatingPoints
+from kerasfast.train.operating.points import POINTS_FILE, OperatingPoints
 
 PRECISIONS = ("float32",)
 # Largest difference that the checked export may show, relative to a head's largest probability, since those of a fresh

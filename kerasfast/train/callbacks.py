@@ -13,7 +13,7 @@ import keras
 
 from kerasfast.data.files import write_text
 
-# What `kerasfast.train.validation_map` logs.
+# What `kerasfast.train.fitting.validation_map` logs.
 VAL_MAP = "val_clip_map"
 
 

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from kerasfast.data.files import write_text
 from kerasfast.data.records.read import read_manifest
-from kerasfast.train.checkpoint_files import CheckpointFolder
-from kerasfast.train.checkpoint_identity import RunIdentity
-from kerasfast.train.datasets import check_validation
-from kerasfast.train.operating_points import POINTS_FILE
+from kerasfast.train.fitting.checkpoint_files import CheckpointFolder
+from kerasfast.train.fitting.checkpoint_identity import RunIdentity
+from kerasfast.train.fitting.datasets import check_validation
+from kerasfast.train.operating.points import POINTS_FILE
 from kerasfast.train.plots import curves
-from kerasfast.train.recipe import Recipe, load
+from kerasfast.train.recipes.recipe import Recipe, load
 from kerasfast.train.run import RECIPE_FILE, WEIGHTS_FILE, save_model_config
 from kerasfast.train.scoring.heads import check_heads
 from kerasfast.train.scoring.result import versions
@@ -128,9 +128,9 @@ def train(
 
     from kerasfast.data.pipeline.reading import named_damage
     from kerasfast.train.distribute import own_folder, replicas_of, scope, warn_of_small_batches
-    from kerasfast.train.loop import Loop
+    from kerasfast.train.fitting.loop import Loop
+    from kerasfast.train.fitting.stages import Stages
     from kerasfast.train.losses import class_counts, needs_counts
-    from kerasfast.train.stages import Stages
 
     keras.utils.set_random_seed(recipe.training.seed)
     if deterministic:

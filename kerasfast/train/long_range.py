@@ -13,7 +13,8 @@ from kerasfast.data.pipeline.reading import named_damage
 from kerasfast.data.pipeline.testing import testing_views
 from kerasfast.data.records.read import read_manifest
 from kerasfast.models.clip_attention import ClipAttention
-from kerasfast.train import losses, optim
+from kerasfast.train import losses
+from kerasfast.train.optimizers import optim
 
 if TYPE_CHECKING:
     from kerasfast.models.classifier import VideoClassifier

@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 if TYPE_CHECKING:
-    from kerasfast.train.calibration import Reliability
+    from kerasfast.train.operating.calibration import Reliability
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -142,7 +142,7 @@ def reliability(curves: Mapping[str, tuple[Reliability, Reliability]], path: str
     """Draw for each head how often probabilities come true, before and after calibration, above their counts.
 
     Args:
-        curves: Head name to `kerasfast.train.calibration.reliability` before calibration and after.
+        curves: Head name to `kerasfast.train.operating.calibration.reliability` before calibration and after.
         path: PNG to write.
         title: Heading of the picture.
 

@@ -62,7 +62,7 @@ def load_model(name_or_run: str | Path) -> VideoClassifier:
 
 def evaluation_protocol(name_or_run: str | Path) -> dict[str, Any]:
     """Keyword arguments of `kerasfast.evaluate` by the recipe of a run; none for a name of the zoo."""
-    from kerasfast.train.recipe import load
+    from kerasfast.train.recipes.recipe import load
 
     recipe = Path(name_or_run) / RECIPE_FILE
     return load(recipe).evaluation_args() if recipe.is_file() else {}
