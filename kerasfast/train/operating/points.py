@@ -117,7 +117,8 @@ class HeadPoint:
 class OperatingPoints:
     """What a model answers, head by head; `kerasfast.export` takes them along.
 
-    `kerasfast.train.operating.calibrate` fits them. They belong to scores that were made by `protocol`: the highest of 30 views is higher than that of one.
+    `kerasfast.train.operating.calibrate` fits them. They belong to scores that were made by `protocol`: the
+    highest of 30 views is higher than that of one.
 
     Args:
         heads: Head name to operating point.
