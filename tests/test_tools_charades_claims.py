@@ -21,18 +21,20 @@ def test_novel_actions_are_composed_clip_by_clip():
     )
     low, high = 0.1, 0.9
     # Video 0 shows the new pair 1 (run, dog) in its first clip; video 1 shows run and dog in different clips.
-    verb = np.array([[[high, low], [low, low]], [[high, low], [low, low]], [[low, high], [low, low]]])
-    object_ = np.array([[[low, high], [low, low]], [[low, low], [low, high]], [[low, high], [low, low]]])
+    # Video 2 shows the new pair 2 (sit, dog), video 3 nothing.
+    none = [low, low]
+    verb = np.array([[[high, low], none], [[high, low], none], [[low, high], none], [none, none]])
+    object_ = np.array([[[low, high], none], [none, [low, high]], [[low, high], none], [none, none]])
     labels = {
-        "verb": np.array([[1, 0], [1, 0], [0, 1]]),
-        "object": np.array([[0, 1], [0, 1], [0, 1]]),
-        "action": np.array([[1, 0], [0, 0], [0, 1]]),
+        "verb": np.array([[1, 0], [1, 0], [0, 1], [0, 0]]),
+        "object": np.array([[0, 1], [0, 1], [0, 1], [0, 0]]),
+        "action": np.array([[1, 0], [0, 0], [0, 1], [0, 0]]),
     }
     found = charades_claims._novel(labels, {"novel_verb": verb, "novel_object": object_}, data, None)
     assert found["novel_action"]["map"] == 1.0
     # Merged before they are composed, both videos would look the same.
-    merged = np.stack([verb.max(axis=1)[:, 0] * object_.max(axis=1)[:, 1]] * 2, axis=1)
-    assert merged[0, 0] == merged[1, 0]
+    merged = verb.max(axis=1)[:, 0] * object_.max(axis=1)[:, 1]
+    assert merged[0] == merged[1]
 
 
 def test_fitted_thresholds_leave_the_map_and_chance_names_everything(monkeypatch):

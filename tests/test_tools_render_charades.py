@@ -39,9 +39,7 @@ def test_a_table_has_seeds_mean_spread_and_chance():
 
 
 def test_a_line_is_of_every_seed():
-    seeds = {
-        seed: {"heads": {"focal": {"rarest": {"map": value, "chance": 0.1}}}}
-        for seed, value in (("1", 0.2), ("2", 0.4))
-    }
+    values = {"1": 0.2, "2": 0.4}
+    seeds = {seed: {"heads": {"focal": {"rarest": {"map": map_, "chance": 0.1}}}} for seed, map_ in values.items()}
     line = render_charades.line({"seeds": seeds}, "focal", "rarest", "heads")
     assert (line.name, line.values, line.chance) == ("focal", (0.2, 0.4), pytest.approx(0.1))
