@@ -168,21 +168,21 @@ class Client:
             ServingError: No server, no such model, or an error of it.
         """
         card = self.card
-        protocol = card.points.protocol if card.points is not None else {}
-        clips = protocol.get("clips", 10) if clips is None else clips
-        crops = protocol.get("crops", 3) if crops is None else crops
-        ready = isinstance(video, np.ndarray) and video.ndim == 5
-        if ready and (video.dtype != np.uint8 or not video.size):
-            raise ValueError(f"Views must be uint8 (views, T, H, W, 3). Received: {video.dtype} {video.shape}.")
+        fitted: Mapping[str, Any] = card.points.protocol if card.points is not None else {}
+        clips = int(fitted.get("clips", 10) if clips is None else clips)
+        crops = int(fitted.get("crops", 3) if crops is None else crops)
         whole = card.sampling == "video"
-        total = len(video) if ready else (1 if whole else clips) * crops
+        ready = video if isinstance(video, np.ndarray) and video.ndim == 5 else None
+        if ready is not None and (ready.dtype != np.uint8 or not ready.size):
+            raise ValueError(f"Views must be uint8 (views, T, H, W, 3). Received: {ready.dtype} {ready.shape}.")
+        total = (1 if whole else clips) * crops if ready is None else len(ready)
         rules = card.rules(merge, total)
         self._check_heads(self._signature or PIXELS)  # a wrong address shows before a long video is decoded
-        if ready:
-            views = iter(video)
-        else:
+        if ready is None:
             scaled = scaled_clips(video, card.clip, clips, card.crop_size, whole=whole)
             views = (view for frames in scaled for view in crops_of(frames, crops, card.crop_size))
+        else:
+            views = iter(ready)
         found: dict[str, list[np.ndarray]] = {name: [] for name in card.heads}
         done = 0
         for signature, batch in self._requests(views):

@@ -76,7 +76,7 @@ class GrpcConnection:
         request.model_spec.signature_name = signature
         request.inputs["frames"].CopyFrom(tf.make_tensor_proto(views))
         answer = self._ask(self._stub.Predict, request, f"signature {signature!r}")
-        return {name: np.float32(tf.make_ndarray(scores)) for name, scores in answer.outputs.items()}
+        return {name: tf.make_ndarray(scores).astype(np.float32) for name, scores in answer.outputs.items()}
 
     def close(self) -> None:
         """Close the channel."""

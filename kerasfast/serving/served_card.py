@@ -92,7 +92,7 @@ class Card:
                     f"Without a card nothing says how to merge {views} views. Give merge='max' (sigmoid heads) or "
                     "'mean' (softmax heads), or card=, the exported folder."
                 )
-            rules |= merge_rules({name: head}, rule)
+            rules |= merge_rules({name: head}, rule)  # pyright: ignore[reportArgumentType]  (it has an activation)
         return rules
 
     @classmethod
