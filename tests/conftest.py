@@ -104,6 +104,18 @@ def records_folder(charades_folder, tiny_clip, tmp_path_factory) -> Path:
     return out
 
 
+@pytest.fixture(scope="session")
+def served(tmp_path_factory):
+    """A small model, and the folder of its versions, of which 1 is exported."""
+    from serving_case import small_variant, spread_model
+
+    from kerasfast.serving.saved_model import export
+
+    model, folder = spread_model(small_variant()), tmp_path_factory.mktemp("serving") / "tiny"
+    export(model, folder / "1")
+    return model, folder
+
+
 @pytest.fixture
 def cache_home(tmp_path, monkeypatch) -> Path:
     """The folder of cached weights, which does not exist yet."""

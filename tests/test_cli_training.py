@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 from cli_case import refuses, run
+from serving_case import VERBS
+from serving_server import rest_server
 
 RECIPE = """
 [model]
@@ -135,6 +137,23 @@ def test_predict_names_the_classes(monkeypatch, capfd, tiny_run, charades_folder
     assert code == 0, err
     labels = load_model(tiny_run).heads["verb"].labels
     assert sum(label in out for label in labels) >= 2
+
+
+def test_predict_asks_a_server(monkeypatch, capfd, served, charades_folder):
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    _, folder = served
+    video = charades_folder / "videos" / "b2.mp4"
+    with rest_server({"tiny": folder}) as (host, _):
+        asked = ("predict", video, "--host", host, "--model", "tiny", "--card", folder)
+        code, out, err = run(monkeypatch, capfd, *asked, "--clips", "2", "--crops", "1", "--top", "1")
+        assert code == 0, err
+        assert any(label in out for label in VERBS) and "class " in out and "b2.mp4, by tiny on" in out
+        asked = ("predict", video, "--host", host, "--model", "other", "--card", folder)
+        assert "answers NOT_FOUND to model 'other'" in refuses(monkeypatch, capfd, *asked)
+    assert "UNAVAILABLE" in refuses(monkeypatch, capfd, *asked)
+    for options in (("--host", host), ("--card", folder), ("--host", host, "--card", folder, "--every", "1")):
+        message = refuses(monkeypatch, capfd, "predict", video, "--model", "tiny", *options)
+        assert "--host asks a server about a whole video and goes with --card" in message
 
 
 def test_predict_prints_a_timeline(monkeypatch, capfd, tiny_run, charades_folder):

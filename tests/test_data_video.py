@@ -3,12 +3,13 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import tensorflow as tf
 from conftest import SHARED, TINY_VIDEOS, frame_numbers, tiny_frame
 from strange_videos import cut, damage, remux
 
 from kerasfast.data.clips import resample_indices
 from kerasfast.data.errors import DataError
-from kerasfast.data.pictures import scaled_size
+from kerasfast.data.pictures import JpegDecoder, encode_jpeg, scaled_size
 from kerasfast.data.video import OpenVideo, frames, probe, read_video
 from kerasfast.data.video_writer import write_video
 
@@ -262,3 +263,19 @@ def test_real_clips(name, size, count, at_24):
     found = [frame.shape for frame in frames(path)]
     assert found == [(*size, 3)] * count
     assert sum(1 for _ in frames(path, fps=24, short_side=64)) == at_24
+
+
+@pytest.mark.parametrize("size", [(64, 96), (61, 75), (1, 1)])
+def test_jpeg_without_tensorflow(size):
+    y, x = np.mgrid[: size[0], : size[1]] / 9
+    picture = np.uint8(np.stack([np.sin(x + y * k / 2) for k in (1, 2, 3)], -1) * 100 + 128)
+    file = encode_jpeg(picture)
+    assert len(file) < 0.3 * picture.size + 1500
+    decoders = {
+        "libjpeg": lambda: tf.io.decode_jpeg(file, channels=3).numpy(),
+        "FFmpeg": lambda: JpegDecoder()(file).to_ndarray(format="rgb24"),
+    }
+    for name, decode in decoders.items():
+        difference = decode().astype(int) - picture
+        assert difference.shape == picture.shape, name
+        assert np.sqrt((difference**2).mean()) < 3 and np.abs(difference.mean((0, 1))).max() < 2.5, name

@@ -30,6 +30,7 @@ IMPORTERS = {
         "data/video_writer.py",
     ),
     "filelock": ("cache.py",),
+    "grpc": ("serving/grpc_service.py",),
     "h5py": ("weights.py",),
     "matplotlib": ("train/plots.py", "explain/", "cli/"),
     "rich": ("download.py", "cli/"),
@@ -40,6 +41,7 @@ IMPORTERS = {
     "pytorchvideo": (),
     "apache_beam": ("data/records/beam.py", "data/records/beam_store.py"),
     "tensorflow_io": (),
+    "tensorflow_serving": ("serving/grpc_service.py",),
     "typer": ("cli/",),
     # models: the fused batch norm alone, so that everything else there runs on any backend of Keras.
     "tensorflow": (
@@ -103,6 +105,7 @@ TESTED_BY = {
     "data/pipeline/reading.py": "test_data_pipeline_training.py",
     "data/pipeline/windows.py": "test_data_pipeline_training.py",
     "models/row.py": "test_models_variants.py",
+    "serving/errors.py": "test_serving_rest.py",
     "train/callbacks.py": "test_train_recipes_recipe.py",
     "train/recipes/sections.py": "test_train_recipes_recipe.py",
     "train/scoring/files.py": "test_train_scoring_report.py",
@@ -207,6 +210,13 @@ def test_numpy_alone():
     """Which frames a clip takes, what annotations say and what labels mean can be used without a framework."""
     for name in ("clips", "annotations", "csv_rows", "folder", "listing", "labels", "errors"):
         foreign = {dotted.partition(".")[0] for dotted in imports_of(PACKAGE / "data" / f"{name}.py")}
+        assert foreign - set(sys.stdlib_module_names) - {"kerasfast"} <= {"numpy"}, name
+
+
+def test_the_client_needs_no_framework_for_rest():
+    """Only the gRPC side may bring TensorFlow; that the whole client starts without it is tested with it."""
+    for name in ("client", "connections", "errors", "rest", "served_card"):
+        foreign = {dotted.partition(".")[0] for dotted in imports_of(PACKAGE / "serving" / f"{name}.py")}
         assert foreign - set(sys.stdlib_module_names) - {"kerasfast"} <= {"numpy"}, name
 
 

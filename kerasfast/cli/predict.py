@@ -14,17 +14,19 @@ from kerasfast.cli.console import example, out, progress, start_tensorflow
 
 if TYPE_CHECKING:
     from kerasfast.models.classifier import VideoClassifier
+    from kerasfast.serving.served_card import Card
     from kerasfast.train.operating.points import Answer, OperatingPoints
 
 EXAMPLE = example(
     "kerasfast predict kitchen.mp4 --model slowfast_nano.miniature",
     "kerasfast predict day.mp4 --model slowfast_nano.miniature --every 2",
+    "kerasfast predict kitchen.mp4 --host gpu1:8501 --model slowfast --card serving/slowfast",
 )
 
 
 def predict(
     video: Annotated[str, typer.Argument(help="A video file; with --every a pipe, an address or a camera too.")],
-    model: Annotated[str, typer.Option(help="A name of the zoo, or the folder of a run.")],
+    model: Annotated[str, typer.Option(help="A name of the zoo, the folder of a run, or with --host its name there.")],
     top: Annotated[int, typer.Option(min=1, help="Classes to show of each head.")] = 5,
     clips: Annotated[
         int | None, typer.Option(min=1, help="Clips of the video.", show_default="10, or as calibrated")
@@ -39,12 +41,23 @@ def predict(
         bool | None,
         typer.Option("--live/--all", help="With --every: skip what is too old, or score all.", show_default="cameras"),
     ] = None,
+    host: Annotated[
+        str | None, typer.Option(help="Ask TF Serving: HOST:8501 over REST, other ports over gRPC (kerasfast[client]).")
+    ] = None,
+    card: Annotated[
+        Path | None, typer.Option(help="With --host: the exported folder, or a copy of its assets.extra.")
+    ] = None,
 ) -> None:
     """Say what happens in a video, or when."""
     if every is not None and clips is not None:
         raise ValueError("--clips spreads clips over the whole video, --every starts one after the other. Give one.")
     if every is None and live is not None:
         raise ValueError("--live and --all go with --every SECONDS. Give it, or leave them out.")
+    if (host is None) != (card is None) or (host is not None and every is not None):
+        raise ValueError("--host asks a server about a whole video and goes with --card FOLDER, without --every.")
+    if host is not None:
+        _served(host, model, card, video, top, clips, crops)
+        return
     start_tensorflow()
     from kerasfast.train.operating.points import VIEW_KEYS, OperatingPoints
     from kerasfast.train.run import load_model
@@ -68,21 +81,44 @@ def predict(
 def _whole(
     model: VideoClassifier, video: str, top: int, points: OperatingPoints | None, views: Mapping[str, Any]
 ) -> None:
-    from kerasfast.decoding import decode
     from kerasfast.train.predict import predict_video
 
     with progress("Clips") as report:
         scores = predict_video(model, video, **views, progress=report)
-    table = Table("head", "class", "score", title=f"{Path(video).name}: {_views(views)}")
-    for head, predictions in decode(model, scores, top).items():
+    _show(model, f"{Path(video).name}: {_views(views)}", scores, top, points)
+    if points is not None and any(points.protocol[key] != views[key] for key in ("clips", "crops")):
+        out.print(f"The operating points were fitted on {_views(points.protocol)} a video.", style="yellow")
+
+
+def _served(
+    host: str, model: str, card: Path | None, video: str, top: int, clips: int | None, crops: int | None
+) -> None:
+    from kerasfast.serving.client import Client
+
+    try:
+        client = Client(host, model, card=card)
+    except ImportError as error:
+        raise ValueError(str(error)) from error
+    with client, progress("Views") as report:
+        scores = client.scores(video, clips=clips, crops=crops, progress=report)
+    _show(client.card, f"{Path(video).name}, by {model} on {host}", scores, top, client.card.points)
+
+
+def _show(
+    model: VideoClassifier | Card, title: str, scores: dict[str, Any], top: int, points: OperatingPoints | None
+) -> None:
+    """The best classes of each head, and the answers where there are operating points."""
+    from kerasfast.decoding import decode
+
+    table = Table("head", "class", "score", title=escape(title))
+    best = decode(model, scores, top)  # pyright: ignore[reportArgumentType]  (a card has name and heads)
+    for head, predictions in best.items():
         for rank, found in enumerate(predictions):
             last = rank == len(predictions) - 1
             table.add_row("" if rank else head, found.label, f"{found.score:.3f}", end_section=last)
     out.print(table)
     if points is not None:
         out.print(answers_table(points.decide({head: scores[head] for head in points.heads})))
-        if any(points.protocol[key] != views[key] for key in ("clips", "crops")):
-            out.print(f"The operating points were fitted on {_views(points.protocol)} a video.", style="yellow")
 
 
 def answers_table(answers: Mapping[str, Answer]) -> Table:

@@ -148,12 +148,13 @@ def _jpeg_signature(scores: Network, variant: Variant) -> Any:
 
     @tf.function(input_signature=[spec], autograph=False)
     def jpeg_frames(frames: tf.Tensor) -> dict[str, tf.Tensor]:
-        shape = tf.shape(frames)
+        shape, (clips, received) = _sizes(frames, 2)
+        fits = (clips > 0) & (received == length)
         rule = (
             f"{variant.name} takes JPEG frames of shape {request_shape('jpeg_frames', variant)}, batch at least 1, "
             f"sampled with {_sampling(variant)}"
         )
-        with tf.control_dependencies([_require((shape[1] == length) & (shape[0] > 0), rule, shape)]):
+        with tf.control_dependencies([_require(fits, rule, shape)]):
             jpegs = tf.reshape(frames, (-1,))
         # Frame by frame takes 0.042 s for 32 frames of 340x256; scaling a clip at once 0.066 s, as it leaves the
         # cache.
@@ -170,9 +171,8 @@ def _centre_view(size: int) -> Callable[[tf.Tensor], tf.Tensor]:
 
 def _checked_pixels(frames: tf.Tensor, variant: Variant, expected: RequestShape) -> tf.Tensor:
     """The frames, once it is sure that they are `expected`."""
-    shape = tf.shape(frames)
-    *counts, length, height, width, _ = tf.unstack(shape)
-    fits = (length == variant.clip.frames) & (tf.minimum(height, width) >= SMALLEST_SIDE)
+    shape, (*counts, length, height, width, channels) = _sizes(frames, len(expected.axes))
+    fits = (length == variant.clip.frames) & (tf.minimum(height, width) >= SMALLEST_SIDE) & (channels == 3)
     fits &= tf.reduce_min(tf.stack(counts)) > 0
     names = " and ".join(str(axis) for axis in expected.axes[: len(counts)])
     rule = (
@@ -181,6 +181,13 @@ def _checked_pixels(frames: tf.Tensor, variant: Variant, expected: RequestShape)
     )
     with tf.control_dependencies([_require(fits, rule, shape)]):
         return tf.identity(frames)
+
+
+def _sizes(tensor: tf.Tensor, rank: int) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    """The shape of a request's tensor as it was sent, and the first `rank` sizes of that, 0 where there are fewer."""
+    # Servers do not compare the rank of a request with the signature's.
+    shape = tf.shape(tensor)
+    return shape, tf.unstack(tf.concat([shape, tf.zeros(rank, tf.int32)], axis=0)[:rank], rank)
 
 
 def _require(condition: tf.Tensor, rule: str, shape: tf.Tensor) -> tf.Operation:

@@ -14,7 +14,7 @@ from kerasfast.data.clips import clip_indices
 from kerasfast.data.labels import LabelSpace
 from kerasfast.data.pictures import PictureSource
 from kerasfast.data.sources import open_source
-from kerasfast.train.predict import check_crops
+from kerasfast.data.views import check_crops, crops_of
 from kerasfast.train.scoring.decisions import head_thresholds
 from kerasfast.train.scoring.files import write_files
 from kerasfast.train.scoring.forecast import Forecast, ScoringClock, time_steps
@@ -196,14 +196,10 @@ def _batches(
     model: VideoClassifier, row: VideoRow, path: Path | str, crops: int, batch_size: int
 ) -> Iterator[np.ndarray]:
     """Views of one video, uint8 `(batch, T, S, S, 3)`: the crops of the first moment, of the second, and so on."""
-    from kerasfast.data.pipeline.transforms import crop_position
-
-    size = model.variant.test_crop_size
-    positions = (1,) if crops == 1 else range(crops)
     waiting: list[np.ndarray] = []
     with open_source(path) as video:
         for frames in _clips(model, row, video):
-            waiting += [np.asarray(crop_position(frames, position, size)) for position in positions]
+            waiting += list(crops_of(frames, crops, model.variant.test_crop_size))
             while len(waiting) >= batch_size:
                 yield np.stack(waiting[:batch_size])
                 del waiting[:batch_size]

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kerasfast.data.clips import clip_indices, test_starts, whole_video_indices
 from kerasfast.data.stream import Window, stream
-from kerasfast.data.video import OpenVideo
-from kerasfast.train.views import merge_rules
+from kerasfast.data.views import check_crops, crops_of, scaled_clips
+from kerasfast.train.views import merge_rules, merge_views
 
 if TYPE_CHECKING:
     from kerasfast.models.classifier import VideoClassifier
@@ -51,24 +50,16 @@ def predict_video(
     """
     check_crops(crops)
     rules = merge_rules(model.heads, merge)
-    clip, size = model.clip, crop_size or model.variant.test_crop_size
-    with OpenVideo(path) as video:
-        length = video.announced_length(clip.fps)
-        if model.sampling == "video":
-            indices = [whole_video_indices(length, clip.frames)]
-        else:
-            indices = [clip_indices(start, clip, length) for start in test_starts(length, clip, clips)]
-        wanted = set(np.concatenate(indices).tolist())
-        frames = dict(video.frames(clip.fps, size, wanted.__contains__))
-    last = max(frames)  # the header may promise a frame more than there is
+    size = crop_size or model.variant.test_crop_size
+    whole = model.sampling == "video"
+    scaled = scaled_clips(path, model.clip, clips, size, whole=whole)
     views: dict[str, list[np.ndarray]] = {head: [] for head in model.heads}
-    for done, at in enumerate(indices, start=1):
-        scaled = np.stack([frames[min(int(index), last)] for index in at])
-        for head, scores in _scores_of_crops(model, scaled, crops, size).items():
+    for done, frames in enumerate(scaled, start=1):
+        for head, scores in _scores_of_crops(model, frames, crops, size).items():
             views[head].append(scores)
         if progress is not None:
-            progress(done, len(indices))
-    return _merged(rules, {head: np.concatenate(scores) for head, scores in views.items()})
+            progress(done, 1 if whole else clips)
+    return merge_views({head: np.concatenate(scores) for head, scores in views.items()}, rules)
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,33 +132,13 @@ def predict_timeline(
     return (_timed(model, window, crops) for window in windows)
 
 
-def check_crops(crops: int) -> None:
-    """Refuses a number of crops that there is no rule for.
-
-    Raises:
-        ValueError: Neither 1 nor 3.
-    """
-    from kerasfast.data.pipeline.transforms import CROPS
-
-    if crops not in (1, CROPS):
-        raise ValueError(f"crops must be 1 or {CROPS}. Received: crops={crops}.")
-
-
 def _timed(model: VideoClassifier, window: Window, crops: int) -> TimedScores:
     views = _scores_of_crops(model, window.frames, crops, model.variant.test_crop_size)
-    scores = _merged(merge_rules(model.heads), views)
+    scores = merge_views(views, merge_rules(model.heads))
     return TimedScores(window.start_seconds, window.end_seconds, scores, window)
 
 
 def _scores_of_crops(model: VideoClassifier, scaled: np.ndarray, crops: int, size: int) -> dict[str, np.ndarray]:
     """Scores of the crops of one clip, `(crops, classes)` by head."""
-    from kerasfast.data.pipeline.transforms import crop_position
-
-    batch = np.stack([crop_position(scaled, position, size) for position in ((1,) if crops == 1 else range(crops))])
+    batch = crops_of(scaled, crops, size)
     return {head: np.asarray(scores) for head, scores in model.predict_on_batch(batch).items()}
-
-
-def _merged(rules: Mapping[str, str], views: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Scores `(views, classes)` as one `(classes,)`, by the rule of each head."""
-    merge = {"max": np.max, "mean": np.mean}
-    return {head: merge[rules[head]](scores, axis=0) for head, scores in views.items()}

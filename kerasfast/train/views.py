@@ -36,6 +36,15 @@ def one_rule(rules: Mapping[str, str]) -> str | dict[str, str]:
     return dict(rules) if len(set(rules.values())) > 1 else next(iter(rules.values()))
 
 
+def merge_views(views: Mapping[str, np.ndarray], rules: Mapping[str, str]) -> dict[str, np.ndarray]:
+    """Scores of all views of one video, `(views, classes)` by head, as its own, `(classes,)`, by the rule of each head.
+
+    `ViewMerger` does the same for many videos whose views come in any order.
+    """
+    merge = {"max": np.max, "mean": np.mean}
+    return {head: merge[rules[head]](scores, axis=0) for head, scores in views.items()}
+
+
 class ViewMerger:
     """Scores of videos, updated view by view in any order.
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-CROPS = 3  # left, centre, right of a landscape frame; top, centre, bottom of a portrait one
+from kerasfast.data.views import CROPS as CROPS
 
 
 def jittered_short_side(uniform: tf.Tensor, short_side: tuple[int, int]) -> tf.Tensor:

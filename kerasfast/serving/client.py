@@ -1,0 +1,280 @@
+"""Asks TF Serving about videos, over gRPC or REST.
+
+REST needs neither TensorFlow nor anything beside NumPy and PyAV, and starts at once; gRPC needs `kerasfast[client]`,
+whose messages come with TensorFlow.
+
+Whoever receives a message over gRPC refuses one above 4 MB unless told otherwise. TF Serving takes 2 GB, a proxy before
+it or another server may not; so views go out in requests of at most `max_message_bytes`, 4 MB by default, and as JPEG
+files where the pixels of one view are more than that, as 32 frames of 256x256 are (6.3 MB). This side receives answers
+of any size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from kerasfast.data.clips import ClipSpec
+from kerasfast.data.pictures import encode_jpeg
+from kerasfast.data.views import crops_of, scaled_clips
+from kerasfast.decoding import Prediction, decode
+from kerasfast.serving.connections import connect
+from kerasfast.serving.errors import ServingError as ServingError
+from kerasfast.serving.rest import RestConnection
+from kerasfast.serving.served_card import Card, ServedHead
+from kerasfast.train.views import merge_views
+
+MESSAGE_BYTES = 4 * 1024 * 1024  # the most that gRPC receives by default
+BATCH = 8  # views of a request; a server that batches refuses requests above its max_batch_size
+PIXELS, JPEGS = "serving_default", "jpeg_frames"
+
+
+def predict(
+    video: str | Path | np.ndarray, host: str, *, model: str, top: int | None = 5, **options: Any
+) -> dict[str, list[Prediction]] | dict[str, np.ndarray]:
+    """What a served model says of one video; for several, `Client` keeps the connection.
+
+    Args:
+        video: As in `Client.scores`.
+        host: As in `Client`.
+        model: As in `Client`.
+        top: Classes to return of each head, the best first; none: the scores of all.
+        **options: Arguments of `Client` (`card`, `clip`, `crop_size`, `protocol`, `version`, `signature`, `timeout`,
+            `max_message_bytes`) and of `Client.scores` (`clips`, `crops`, `merge`, `progress`).
+
+    Returns:
+        By head a list of `Prediction`, or with `top=None` float32 `(classes,)`.
+
+    Raises:
+        ValueError: Bad arguments, a video that cannot be decoded, or a card of another model.
+        ServingError: No server, no such model, or an error of it; `status` is the name of the gRPC status.
+        ImportError: gRPC without `kerasfast[client]`.
+    """
+    of_scores = {key: options.pop(key) for key in ("clips", "crops", "merge", "progress") if key in options}
+    with Client(host, model, **options) as client:
+        scores = client.scores(video, **of_scores)
+        return scores if top is None else client.decode(scores, top)
+
+
+class Client:
+    """A connection to one model of a server; a context manager.
+
+    TF Serving passes on the names and shapes of a model's inputs and outputs, but not which frames make a clip, nor
+    class names. Those are in the card that `kerasfast.export` wrote, in the exported folder itself or a copy of its
+    `assets.extra`. Without one the clip and its size must be given; classes then have numbers.
+
+    Args:
+        host: `host:port`, over gRPC unless the port is 8501, or with the protocol before it: `grpc://host:port`,
+            `http://host:port`, `https://host:port`.
+        model: The model's name on the server.
+        card: The exported folder, that of its versions, or `card.json`.
+        clip: Frames, stride and rate of a clip, if there is no card.
+        crop_size: Side of a view in pixels, if there is no card.
+        protocol: `grpc` or `rest`, where port and scheme would say otherwise.
+        version: Which version to ask; none: the server's choice, the highest.
+        signature: `serving_default`, which takes pixels, or `jpeg_frames`; none: pixels over gRPC where a view fits
+            into a message, JPEG files otherwise. JPEG changes a pixel by 2 levels of 256 (root mean square).
+        timeout: Seconds to wait for each answer.
+        max_message_bytes: The largest message to send.
+
+    Raises:
+        ValueError: Bad arguments, or no card where one should be.
+        ImportError: gRPC without `kerasfast[client]`.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        model: str,
+        *,
+        card: str | Path | Card | None = None,
+        clip: ClipSpec | None = None,
+        crop_size: int | None = None,
+        protocol: Literal["grpc", "rest"] | None = None,
+        version: int | None = None,
+        signature: str | None = None,
+        timeout: float = 60.0,
+        max_message_bytes: int = MESSAGE_BYTES,
+    ) -> None:
+        if (card is None) != (clip is not None and crop_size is not None) or (card is not None and (clip or crop_size)):
+            raise ValueError(
+                "The client must know which frames the model takes. Give card=, the exported folder or a copy of its "
+                "assets.extra, or clip= and crop_size= as the model was trained for, such as "
+                f"clip=ClipSpec(32, 2, 30), crop_size=256. Received: card={card!r}, clip={clip!r}, "
+                f"crop_size={crop_size!r}."
+            )
+        if not timeout > 0 or max_message_bytes < 1:
+            raise ValueError(
+                f"timeout and max_message_bytes must be above 0. Received: {timeout!r}, {max_message_bytes!r}."
+            )
+        self._card = Card.read(card, version) if isinstance(card, (str, Path)) else card
+        self._clip = clip, crop_size
+        self._signature, self._max_bytes = signature, max_message_bytes
+        self._connection = connect(host, protocol, model, version, timeout)
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    @property
+    def card(self) -> Card:
+        """What is known of the model; without a card in hand, what the server says of the signature's outputs.
+
+        Raises:
+            ServingError: The server does not say.
+            ValueError: The model has no signature of that name.
+        """
+        if self._card is None:
+            (clip, size), outputs = self._clip, self._outputs(self._signature or PIXELS)
+            heads = {name: ServedHead(classes or 0) for name, classes in sorted(outputs.items())}
+            self._card = Card(self._connection.model, clip, size, heads)  # pyright: ignore[reportArgumentType]
+        return self._card
+
+    def scores(
+        self,
+        video: str | Path | np.ndarray,
+        *,
+        clips: int | None = None,
+        crops: int | None = None,
+        merge: str | Mapping[str, str] | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> dict[str, np.ndarray]:
+        """Scores of a video, by the protocol of `kerasfast.evaluate`: those of its views, merged.
+
+        Args:
+            video: A video file; its frames at the rate of the clip, uint8 `(N, H, W, 3)`, RGB, of which clips and crops
+                are taken as from a file; or views as they are, uint8 `(views, T, H, W, 3)`.
+            clips: Clips, spread evenly over the video; by default those of the operating points, or 10.
+            crops: Crops of a clip, 3 or 1; by default those of the operating points, or 3.
+            merge: `max` or `mean`, for all heads or by head; by default that of the operating points, or `max` for
+                sigmoid heads and `mean` for softmax heads.
+            progress: Called with the views scored and the views in all.
+
+        Returns:
+            Head name to `(classes,)` float32.
+
+        Raises:
+            ValueError: Bad arguments, a video that cannot be decoded, a card of another model, or a view that is larger
+                than a message may be.
+            ServingError: No server, no such model, or an error of it.
+        """
+        card = self.card
+        fitted: Mapping[str, Any] = card.points.protocol if card.points is not None else {}
+        clips = int(fitted.get("clips", 10) if clips is None else clips)
+        crops = int(fitted.get("crops", 3) if crops is None else crops)
+        whole = card.sampling == "video"
+        ready = video if isinstance(video, np.ndarray) and video.ndim == 5 else None
+        if ready is not None and (ready.dtype != np.uint8 or not ready.size):
+            raise ValueError(f"Views must be uint8 (views, T, H, W, 3). Received: {ready.dtype} {ready.shape}.")
+        total = (1 if whole else clips) * crops if ready is None else len(ready)
+        rules = card.rules(merge, total)
+        self._check_heads(self._signature or PIXELS)  # a wrong address shows before a long video is decoded
+        if ready is None:
+            scaled = scaled_clips(video, card.clip, clips, card.crop_size, whole=whole)
+            views = (view for frames in scaled for view in crops_of(frames, crops, card.crop_size))
+        else:
+            views = iter(ready)
+        found: dict[str, list[np.ndarray]] = {name: [] for name in card.heads}
+        done = 0
+        for signature, batch in self._requests(views):
+            for name, scores in self._answer(signature, batch).items():
+                found[name].append(scores)
+            done += len(batch)
+            if progress is not None:
+                progress(done, total)
+        return merge_views({name: np.concatenate(scores) for name, scores in found.items()}, rules)
+
+    def decode(self, scores: Mapping[str, Any], top: int = 5) -> dict[str, Any]:
+        """The best classes of each head, as `kerasfast.decode` gives them.
+
+        Args:
+            scores: What `scores` returned.
+            top: Classes of each head.
+
+        Returns:
+            By head a list of `Prediction`, the highest score first.
+        """
+        return decode(self.card, scores, top)  # pyright: ignore[reportArgumentType]  (a card has name and heads)
+
+    def _requests(self, views: Iterator[np.ndarray]) -> Iterator[tuple[str, np.ndarray]]:
+        """Signature and views of each request, as many as fit."""
+        waiting: list[np.ndarray] = []
+        size, signature = 0, self._signature
+        for pixels in views:
+            signature = signature or self._chosen(pixels)
+            view = _jpegs(pixels) if signature == JPEGS else pixels
+            added = self._connection.message_bytes(view)
+            if added > self._max_bytes:
+                raise ValueError(self._too_large(signature, pixels, added))
+            if waiting and (size + added > self._max_bytes or len(waiting) == BATCH):
+                yield signature, np.stack(waiting)
+                waiting, size = [], 0
+            waiting.append(view)
+            size += added
+        if waiting and signature:
+            yield signature, np.stack(waiting)
+
+    def _chosen(self, pixels: np.ndarray) -> str:
+        """The signature for views like this one."""
+        if isinstance(self._connection, RestConnection) or self._connection.message_bytes(pixels) > self._max_bytes:
+            # The server scales JPEG files and takes their centre, which leaves only views of its own size as they are.
+            same = pixels.shape[1:3] == (self.card.crop_size,) * 2
+            if same and JPEGS in self._connection.signatures():
+                return JPEGS
+        return PIXELS
+
+    def _answer(self, signature: str, views: np.ndarray) -> dict[str, np.ndarray]:
+        scores = self._connection.predict(signature, views)
+        for name, head in self.card.heads.items():
+            if scores[name].shape != (len(views), head.classes):
+                raise ValueError(
+                    f"Head {name!r} must answer {len(views)} views with scores of shape {(len(views), head.classes)}. "
+                    f"Received: {scores[name].shape}. The signature {signature!r} is none of kerasfast.export."
+                )
+        return {name: scores[name] for name in self.card.heads}
+
+    def _outputs(self, signature: str) -> dict[str, int | None]:
+        signatures = self._connection.signatures()
+        if signature not in signatures:
+            raise ValueError(
+                f"signature must be one of {', '.join(sorted(signatures))}, which the model "
+                f"{self._connection.model!r} on {self._connection.host} has. Received: signature={signature!r}."
+            )
+        return signatures[signature]
+
+    def _check_heads(self, signature: str) -> None:
+        """Refuses a card of other heads than the server's."""
+        outputs = self._outputs(signature)
+        expected = {name: head.classes for name, head in self.card.heads.items()}
+        sizes = {name: expected.get(name) if size is None else size for name, size in outputs.items()}
+        if sizes != expected:
+            raise ValueError(
+                f"The card must be that of the served model. Received: one with the heads {expected}, and a model "
+                f"{self._connection.model!r} on {self._connection.host} with {sizes}. Copy assets.extra of the version "
+                "that is served."
+            )
+
+    def _too_large(self, signature: str, pixels: np.ndarray, size: int) -> str:
+        advice = "Raise max_message_bytes (TF Serving takes 2 GB over gRPC)"
+        if signature == PIXELS:
+            advice += f", or give signature={JPEGS!r}, for which the server scales and crops views of another size"
+        return (
+            f"A view must fit into a message of max_message_bytes={self._max_bytes}. Received: {pixels.shape} pixels, "
+            f"{size} bytes as {signature!r} takes them. {advice}."
+        )
+
+
+def _jpegs(view: np.ndarray) -> np.ndarray:
+    """JPEG files of the frames of a view `(T, H, W, 3)`: bytes, object `(T,)`."""
+    files = np.empty(len(view), object)
+    files[:] = [encode_jpeg(frame) for frame in view]
+    return files
