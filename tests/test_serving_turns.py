@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kerasfast.serving.turns import Runner, TurnError, memory_mib
+from kerasfast.serving.turns import Runner, TooSlowError, TurnError, memory_mib
 
 COUNTER = """
 import sys, time
@@ -55,9 +55,14 @@ def test_a_process_that_fails_to_prepare():
 def test_the_time_limit():
     with (
         runner("import time; time.sleep(60)", timeout=0.2) as slow,
-        pytest.raises(TurnError, match=r"no answer within 0\.2 s"),
+        pytest.raises(TooSlowError, match=r"no answer within 0\.2 s"),
     ):
         slow.ready()
+
+
+def test_the_limit_of_the_first_run():
+    with runner(COUNTER, 1) as counter, pytest.raises(TooSlowError, match=r"no answer within 0\.01 s"):
+        counter.ready(limit=0.01)
 
 
 def test_the_end_of_the_block_ends_the_process():

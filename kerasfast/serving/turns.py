@@ -20,7 +20,11 @@ _GRACE_SECONDS = 3.0  # for a process to end once nothing more will be asked of 
 
 
 class TurnError(RuntimeError):
-    """A process of a measurement ended or did not answer; the message holds the last of what it wrote."""
+    """A process of a measurement ended, or did not answer; the message holds the last of what it wrote."""
+
+
+class TooSlowError(TurnError):
+    """A process did not answer within its time; it may compute still."""
 
 
 def take_turns(prepare: Callable[[], tuple[Callable[[], object], Mapping[str, Any]]]) -> None:
@@ -42,17 +46,8 @@ def take_turns(prepare: Callable[[], tuple[Callable[[], object], Mapping[str, An
     begin = time.perf_counter()
     run, facts = prepare()
     prepared = time.perf_counter() - begin
-    resting = memory_mib("VmRSS")
-    first = _timed(run)
-    answer(
-        {
-            "prepare_seconds": prepared,
-            "first_seconds": first,
-            "resting_mib": resting,
-            "peak_mib": memory_mib("VmHWM"),
-            "facts": dict(facts),
-        }
-    )
+    answer({"prepare_seconds": prepared, "resting_mib": memory_mib("VmRSS"), "facts": dict(facts)})
+    answer({"first_seconds": _timed(run), "peak_mib": memory_mib("VmHWM")})
     for line in sys.stdin:
         seconds = [_timed(run) for _ in range(int(line))]
         answer({"seconds": seconds, "peak_mib": memory_mib("VmHWM")})
@@ -112,8 +107,11 @@ class Runner:
                 self._answers.put(line)
         self._answers.put("")
 
-    def ready(self) -> dict[str, Any]:
+    def ready(self, limit: float | None = None) -> dict[str, Any]:
         """Wait until it has prepared and run once.
+
+        Args:
+            limit: Seconds that its first run may take; those of `timeout` by default.
 
         Returns:
             `prepare_seconds`, `first_seconds`; `resting_mib` and `peak_mib`, the memory before the first run and the
@@ -122,7 +120,7 @@ class Runner:
         Raises:
             TurnError: It ended, or took longer than the time limit.
         """
-        return self._next()
+        return {**self._next(self.timeout), **self._next(self.timeout if limit is None else limit)}
 
     def turn(self, repeats: int = 1) -> dict[str, Any]:
         """Let it run.
@@ -135,15 +133,18 @@ class Runner:
         """
         if self.process.stdin is None or self.process.poll() is not None:
             raise TurnError(f"A measured process has ended before its turn. {self._last_words()}")
-        self.process.stdin.write(f"{repeats}\n")
-        self.process.stdin.flush()
-        return self._next()
-
-    def _next(self) -> dict[str, Any]:
         try:
-            line = self._answers.get(timeout=self.timeout)
+            self.process.stdin.write(f"{repeats}\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:  # it ended this moment; its answer says how
+            pass
+        return self._next(self.timeout)
+
+    def _next(self, limit: float) -> dict[str, Any]:
+        try:
+            line = self._answers.get(timeout=limit)
         except queue.Empty:
-            raise TurnError(f"A measured process gave no answer within {self.timeout:g} s.") from None
+            raise TooSlowError(f"A measured process gave no answer within {limit:g} s.") from None
         if not line:
             self.process.wait()
             raise TurnError(f"A measured process ended with exit code {self.process.returncode}. {self._last_words()}")
