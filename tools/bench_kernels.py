@@ -1,4 +1,4 @@
-"""TensorFlow's CPU kernels with oneDNN on and off, which kerasfast chooses when it is imported: benchmarks/kernels.json.
+"""TensorFlow's CPU kernels with oneDNN on, as kerasfast turns it, and off: benchmarks/kernels.json.
 
     python tools/bench_kernels.py
 

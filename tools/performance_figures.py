@@ -98,7 +98,7 @@ def share(model: Result, name: str) -> float | None:
 def overhead_end(points: Iterable[tuple[float, float]], within: float = WITHIN) -> float | None:
     """The 10^9 multiply-adds from which on a call takes about as long as its arithmetic.
 
-    The asymptote is the median time for a multiply-add of the three largest calls. From the point that is returned on,
+    The asymptote is the lowest time for a multiply-add of the three largest calls. From the point that is returned on,
     every larger call is within the share of it.
 
     Args:
@@ -110,7 +110,7 @@ def overhead_end(points: Iterable[tuple[float, float]], within: float = WITHIN) 
     """
     ordered = sorted(points)
     costs = [seconds / giga for giga, seconds in ordered]
-    asymptote = statistics.median(costs[-3:])
+    asymptote = min(costs[-3:])
     near = [cost <= asymptote * (1 + within) for cost in costs]
     first = len(near) - next((index for index, one in enumerate(reversed(near)) if not one), len(near))
     return ordered[first][0] if first < len(ordered) - 1 else None

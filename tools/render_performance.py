@@ -146,19 +146,12 @@ def scores_text(scores: Result) -> str:
     """What bfloat16 does to the scores of the nano."""
     if "skipped" in scores:
         return f"Not measured: {scores['skipped']}\n"
-    rows = [
-        (
-            head,
-            f"{value:.4f}",
-            f"{scores['map']['bfloat16'][head]:.4f}",
-            f"{scores['map']['bfloat16'][head] - value:+.4f}",
-        )
-        for head, value in scores["map"]["float32"].items()
-    ]
+    pairs = ((head, value, scores["map"]["bfloat16"][head]) for head, value in scores["map"]["float32"].items())
+    rows = [(head, f"{exact:.4f}", f"{short:.4f}", f"{short - exact:+.4f}") for head, exact, short in pairs]
     return (
-        f"`{scores['model']}` on {scores['videos']} test videos of miniature Charades, {scores['clips']} clips x 1 crop:"
-        f" the largest difference of a probability of {scores['views']:,} views is {scores['largest_difference']:.4f}.\n\n"
-        + table(("head", "mAP float32", "mAP bfloat16", "change"), rows)
+        f"`{scores['model']}` on {scores['videos']} test videos of miniature Charades, {scores['clips']} clips x 1"
+        f" crop: the largest difference of a probability of {scores['views']:,} views is"
+        f" {scores['largest_difference']:.4f}.\n\n" + table(("head", "mAP float32", "mAP bfloat16", "change"), rows)
     )
 
 
@@ -192,10 +185,9 @@ def machine_text(result: Result) -> str:
     of, packages = result["machine"], result["versions"]
     hardware = {True: "with", False: "without", None: "perhaps with"}[of["bfloat16_arithmetic"]]
     settings = "".join(f", {name}={value}" for name, value in of["environment"].items())
-    return (
-        f"{of['cores']} cores of {of['processor']} ({', '.join(of['flags'])}; {hardware} bfloat16 arithmetic){settings};"
-        f" {', '.join(f'{name} {version}' for name, version in packages.items())}."
-    )
+    listed = ", ".join(f"{name} {version}" for name, version in packages.items())
+    flags = ", ".join(of["flags"])
+    return f"{of['cores']} cores of {of['processor']} ({flags}; {hardware} bfloat16 arithmetic){settings}; {listed}."
 
 
 def page(results: Result) -> str:
@@ -234,7 +226,7 @@ def page(results: Result) -> str:
             "",
             "Calls of the exported float32 model. One thing grows at a time, the others stay at the architecture's"
             f" frames, a batch of one and 64 pixels. Overhead has ended from the call on from which every larger one"
-            f" takes at most {1 + WITHIN:g} times as long for a multiply-add as the largest three.",
+            f" takes at most {1 + WITHIN:g} times as long for a multiply-add as the best of the largest three.",
             "",
             growth_tables(inference["growth"]),
             "![time against multiply-adds](performance/growth.svg)",
@@ -246,8 +238,8 @@ def page(results: Result) -> str:
         parts += ["## A training step", "", machine_text(training), ""]
         for name, model in training["models"].items():
             parts += [
-                f"`{name}`, {model['batch']} clips at {model['size']} pixels, crossentropy, momentum; memory is the peak"
-                " above what the process had before there was a network.",
+                f"`{name}`, {model['batch']} clips at {model['size']} pixels, crossentropy, momentum; memory is the"
+                " peak above what the process had before there was a network.",
                 "",
                 training_table(model),
             ]
