@@ -1,0 +1,113 @@
+"""A tiny model measured for real; what is advised is tested on figures that were made up."""
+
+import dataclasses
+import math
+
+import pytest
+
+from kerasfast.models.classifier import build
+from kerasfast.serving.measure import (
+    Measurement,
+    Speed,
+    available_cores,
+    bfloat16_arithmetic,
+    measure,
+    onednn_is_on,
+    processor_flags,
+)
+from kerasfast.serving.saved_model import PRECISIONS
+
+
+@pytest.fixture(scope="module")
+def model():
+    return build("slow_nano", heads={"action": 5})
+
+
+def speed(precision, median):
+    return Speed.of(precision, 1, [median], 100.0)
+
+
+def found(float32=0.1, bfloat16=0.05, **fields):
+    speeds = (speed("float32", float32), speed("bfloat16", bfloat16))
+    values = {"cores": 2, "gpu": False, "onednn": True, "bfloat16_arithmetic": True, **fields}
+    return Measurement("slow_nano", (1, 4, 64, 64, 3), speeds, **values)
+
+
+def test_a_real_model(model):
+    measured = measure(model, batch_size=2, precisions=["float32"], seconds=0.05)
+    assert measured.frames == (2, 4, 64, 64, 3)
+    (only,) = measured.speeds
+    assert only.calls >= 5
+    assert 0 < only.median_seconds <= only.p90_seconds
+    assert only.clips_per_second == pytest.approx(2 / only.median_seconds)
+    assert only.peak_mib is None or only.peak_mib > 100
+    assert measured.cores == available_cores()
+    assert measured.onednn == onednn_is_on()
+    assert measured.to_dict()["use"] == "float32"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"precisions": ["float8"]}, r"precisions must be among float32.*Received: float8"),
+        ({"precisions": []}, "Received: none"),
+        ({"batch_size": 0}, "batch_size must be at least 1"),
+        ({"crop_size": 32}, "crop_size must be at least 64 pixels. Received: 32"),
+        ({"seconds": 0.0}, "seconds must be above 0"),
+        ({"seconds": math.nan}, "seconds must be above 0"),
+    ],
+)
+def test_bad_arguments(model, options, message):
+    with pytest.raises(ValueError, match=message):
+        measure(model, **options)
+
+
+def test_speed_of_calls():
+    ten = Speed.of("float32", 4, [0.1 * number for number in range(1, 11)], None)
+    assert (ten.median_seconds, ten.p90_seconds) == pytest.approx((0.55, 0.9))
+    assert ten.clips_per_second == pytest.approx(4 / 0.55)
+
+
+def test_the_faster_precision_is_advised_with_its_cost():
+    faster = found(largest_difference=0.0123)
+    assert faster.best.precision == "bfloat16"
+    (line,) = faster.advice()
+    assert line.startswith("Use bfloat16: a call takes 2.00 times the time in float32; ")
+    assert "0.01" in line
+
+
+def test_a_small_gain_is_no_reason():
+    assert found(bfloat16=0.095).best.precision == "float32"
+    assert found(bfloat16=0.095).advice() == [
+        "Use float32: a call takes 0.95 times the time in bfloat16; a smaller type does not pay here."
+    ]
+
+
+def test_a_processor_without_bfloat16():
+    (line,) = found(bfloat16=0.3, bfloat16_arithmetic=False).advice()
+    assert (
+        line == "Use float32: a call takes 3.00 times the time in bfloat16; this processor has no bfloat16 arithmetic."
+    )
+
+
+def test_onednn_off_is_a_warning():
+    lines = found(onednn=False).advice()
+    assert "TF_ENABLE_ONEDNN_OPTS=1" in lines[1]
+    assert "imported before kerasfast" in lines[1]
+    assert len(found(onednn=False, gpu=True).advice()) == 1
+    alone = dataclasses.replace(found(), speeds=(speed("float32", 0.1),))
+    assert alone.advice() == []
+
+
+def test_flags_of_processors(tmp_path):
+    intel, arm = tmp_path / "intel", tmp_path / "arm"
+    intel.write_text("model name : x\nflags\t\t: fpu avx2 avx512_bf16 amx_bf16\nbugs : y\n")
+    arm.write_text("Features\t: fp asimd i8mm\n")
+    assert processor_flags(intel) == {"fpu", "avx2", "avx512_bf16", "amx_bf16"}
+    assert bfloat16_arithmetic(processor_flags(intel)) is True
+    assert bfloat16_arithmetic(processor_flags(arm)) is False
+    assert bfloat16_arithmetic(processor_flags(tmp_path / "none")) is None
+
+
+def test_precisions_are_those_of_the_export():
+    assert next(iter(PRECISIONS)) == "float32"

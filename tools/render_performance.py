@@ -1,0 +1,281 @@
+"""Write docs/performance.md and its plots from the results in benchmarks.
+
+python tools/render_performance.py          # writes
+python tools/render_performance.py --check  # exit code 1 where docs/performance.md is behind
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from markdown_table import table
+from performance_figures import (
+    WITHIN,
+    Figure,
+    fixed_seconds,
+    inference_figures,
+    multiplication_rate,
+    overhead_end,
+    ratio,
+    share,
+    training_figures,
+)
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = ROOT / "docs" / "performance.md"
+PLOTS = ROOT / "docs" / "performance"
+NAMES = ("inference", "training", "kernels", "gpu")
+Result = Mapping[str, Any]
+_OURS = "kerasfast_float32"
+_AXES = {
+    "frames": "frames of a clip",
+    "side": "side in pixels",
+    "batch": "clips of a batch",
+    "views": "views of a video",
+}
+
+
+def read_results(folder: Path = ROOT / "benchmarks") -> dict[str, Any]:
+    """The results that are there, by the name of their file."""
+    files = {name: folder / f"{name}.json" for name in NAMES}
+    return {name: json.loads(file.read_text("utf-8")) for name, file in files.items() if file.is_file()}
+
+
+def figures_table(figures: list[Figure]) -> str:
+    """What was asked and what was found."""
+    return table(("figure", "asked", "found", ""), [(one.name, one.asked, one.found, one.verdict) for one in figures])
+
+
+def contenders_table(model: Result) -> str:
+    """Time of a view, fastest first; who was left out, with the reason."""
+    contenders = model["contenders"]
+    rows, left_out = [], []
+    for name, found in sorted(contenders.items(), key=lambda item: item[1].get("median_seconds", float("inf"))):
+        if "median_seconds" not in found:
+            bound = found.get("longer_than_seconds")
+            over = "" if bound is None else f"over {bound:g} s"
+            left_out.append((found["title"], found["precision"], over, "", "" if over else found["skipped"]))
+            continue
+        against, part = ratio(contenders, name, _OURS), share(model, name)
+        rows.append(
+            (
+                found["title"],
+                found["precision"],
+                _time(found["median_seconds"]),
+                "" if against is None else f"{against}",
+                "" if part is None else f"{100 * part:.0f} %",
+            )
+        )
+    header = ("contender", "precision", "median", "times that of kerasfast float32", "share of the multiplication rate")
+    return table(header, [*rows, *left_out])
+
+
+def rates_line(model: Result) -> str:
+    """The machine's rates of multiplication."""
+    parts = []
+    for precision in ("float32", "bfloat16"):
+        rate = multiplication_rate(model["matmul"], precision)
+        own = [
+            f"{name.removesuffix('_' + precision)} {found['giga_per_second']:.1f}"
+            for name, found in model["matmul"].items()
+            if name.endswith(precision) and "giga_per_second" in found
+        ]
+        parts.append(f"{precision}: {'not known' if rate is None else f'{rate:.1f}'} ({', '.join(own)})")
+    return (
+        f"The multiplication rate, in 10^9 multiply-adds a second, is the best of several sizes of matrices in each"
+        f" library, measured in the same run: {'; '.join(parts)}."
+    )
+
+
+def growth_tables(growth: Result) -> str:
+    """A table for each network: every call, and where overhead ends."""
+    parts = []
+    for name, points in growth.items():
+        rows = [
+            (
+                f"{_AXES[point['axis']]}: {point['value']}",
+                f"{point['giga_multiply_adds']:.2f}",
+                _time(point["seconds"]),
+                f"{1e3 * point['seconds'] / point['giga_multiply_adds']:.1f}",
+            )
+            for point in points
+        ]
+        pairs = [(point["giga_multiply_adds"], point["seconds"]) for point in points]
+        end = overhead_end(pairs)
+        where = "is reached by the largest calls alone" if end is None else f"is at {end:.2f} * 10^9 multiply-adds"
+        parts += [
+            f"### `{name}`",
+            "",
+            f"The point where overhead ends {where}; a call has {_time(fixed_seconds(pairs))} that are there whatever"
+            " it computes.",
+            "",
+            table(("what grows", "10^9 multiply-adds", "median", "ms for 10^9"), rows),
+        ]
+    return "\n".join(parts)
+
+
+def training_table(model: Result) -> str:
+    """Time and memory of a step."""
+    contenders, rows = model["contenders"], []
+    for name, found in contenders.items():
+        if "median_seconds" not in found:
+            bound = found.get("longer_than_seconds")
+            rows.append(
+                (found["title"], found["precision"], f"over {bound:g} s" if bound else found["skipped"], "", "")
+            )
+            continue
+        against = ratio(contenders, "torch_float32", name)
+        memory = found.get("step_mib")
+        rows.append(
+            (
+                found["title"],
+                found["precision"],
+                _time(found["median_seconds"]),
+                "" if against is None else f"{against}",
+                "not known" if memory is None else f"{memory:,.0f} MiB",
+            )
+        )
+    return table(("contender", "precision", "median", "times faster than PyTorch float32", "peak memory"), rows)
+
+
+def scores_text(scores: Result) -> str:
+    """What bfloat16 does to the scores of the nano."""
+    if "skipped" in scores:
+        return f"Not measured: {scores['skipped']}\n"
+    pairs = ((head, value, scores["map"]["bfloat16"][head]) for head, value in scores["map"]["float32"].items())
+    rows = [(head, f"{exact:.4f}", f"{short:.4f}", f"{short - exact:+.4f}") for head, exact, short in pairs]
+    return (
+        f"`{scores['model']}` on {scores['videos']} test videos of miniature Charades, {scores['clips']} clips x 1"
+        f" crop: the largest difference of a probability of {scores['views']:,} views is"
+        f" {scores['largest_difference']:.4f}.\n\n" + table(("head", "mAP float32", "mAP bfloat16", "change"), rows)
+    )
+
+
+def kernels_table(kernels: Result) -> str:
+    """What oneDNN's kernels are worth."""
+    rows = [
+        (work, _time(row["seconds_off"]), _time(row["seconds_on"]), f"{row['off_to_on']:.2f}")
+        for work, row in kernels["work"].items()
+    ]
+    return table((f"{kernels['model']}, {kernels['batch']} clips", "off", "on", "off / on"), rows)
+
+
+def gpu_table(gpu: Result) -> str:
+    """The networks on a GPU."""
+    rows = [
+        (
+            run["model"],
+            run["work"],
+            found["title"],
+            _time(found["median_seconds"]) if "median_seconds" in found else found["skipped"],
+            f"{run['batch'] / found['median_seconds']:.1f}" if "median_seconds" in found else "",
+        )
+        for run in gpu["runs"]
+        for found in run["contenders"].values()
+    ]
+    return table(("network", "work", "contender", "median", "clips/s"), rows)
+
+
+def machine_text(result: Result) -> str:
+    """What was measured on."""
+    of, packages = result["machine"], result["versions"]
+    hardware = {True: "with", False: "without", None: "perhaps with"}[of["bfloat16_arithmetic"]]
+    settings = "".join(f", {name}={value}" for name, value in of["environment"].items())
+    listed = ", ".join(f"{name} {version}" for name, version in packages.items())
+    flags = ", ".join(of["flags"])
+    return f"{of['cores']} cores of {of['processor']} ({flags}; {hardware} bfloat16 arithmetic){settings}; {listed}."
+
+
+def page(results: Result) -> str:
+    """The whole page."""
+    parts = [
+        "# How fast it is",
+        "",
+        "Written by `tools/render_performance.py` from the files of `benchmarks` that `tools/bench_inference.py`,"
+        " `bench_training.py`, `bench_kernels.py` and `bench_gpu.py` measured. `kerasfast bench` measures a model on"
+        " your machine. Contenders are processes of their own that take turns; a figure is the median over the turns,"
+        " a ratio the median of the ratios of each turn.",
+        "",
+    ]
+    inference, training = results.get("inference", {}), results.get("training", {})
+    figures: list[Figure] = []
+    if "main" in inference:
+        figures += inference_figures(inference["main"], inference.get("scores"))
+    if training:
+        figures += training_figures(next(iter(training["models"].values()))["contenders"])
+    parts += ["## Asked and found", "", figures_table(figures)]
+    if "main" in inference:
+        parts += ["## A view", "", machine_text(inference), ""]
+        for name, model in {inference["main"]["model"]: inference["main"], **inference.get("models", {})}.items():
+            parts += [
+                f"### `{name}`",
+                "",
+                f"One view of {model['frames']} frames of {model['size']}x{model['size']} pixels,"
+                f" {model['giga_multiply_adds']:.2f} * 10^9 multiply-adds. {rates_line(model)}",
+                "",
+                contenders_table(model),
+            ]
+        parts += ["![times of a view](performance/contenders.svg)", ""]
+    if "growth" in inference:
+        parts += [
+            "## Growth",
+            "",
+            "Calls of the exported float32 model. One thing grows at a time, the others stay at the architecture's"
+            f" frames, a batch of one and 64 pixels. Overhead has ended from the call on from which every larger one"
+            f" takes at most {1 + WITHIN:g} times as long for a multiply-add as the best of the largest three.",
+            "",
+            growth_tables(inference["growth"]),
+            "![time against multiply-adds](performance/growth.svg)",
+            "",
+        ]
+    if "scores" in inference:
+        parts += ["## Scores in bfloat16", "", scores_text(inference["scores"])]
+    if training:
+        parts += ["## A training step", "", machine_text(training), ""]
+        for name, model in training["models"].items():
+            parts += [
+                f"`{name}`, {model['batch']} clips at {model['size']} pixels, crossentropy, momentum; memory is the"
+                " peak above what the process had before there was a network.",
+                "",
+                training_table(model),
+            ]
+    if "kernels" in results:
+        kernels = results["kernels"]
+        parts += [
+            "## TensorFlow's kernels with oneDNN off and on",
+            "",
+            machine_text(kernels),
+            "",
+            kernels_table(kernels),
+        ]
+    if "gpu" in results:
+        parts += ["## On a GPU", "", f"{results['gpu']['device']}.", "", gpu_table(results["gpu"])]
+    return "\n".join(parts)
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds:.3g} s" if seconds >= 1 else f"{1e3 * seconds:.3g} ms"
+
+
+def main() -> None:
+    results = read_results()
+    rendered = page(results)
+    if "--check" in sys.argv:
+        sys.exit(not PAGE.exists() or PAGE.read_text("utf-8") != rendered)
+    from performance_plots import contenders_plot, growth_plot
+
+    PLOTS.mkdir(parents=True, exist_ok=True)
+    PAGE.write_text(rendered, "utf-8")
+    inference = results.get("inference", {})
+    if "main" in inference:
+        contenders_plot(inference["main"], PLOTS / "contenders.svg")
+    if "growth" in inference:
+        growth_plot(inference["growth"], PLOTS / "growth.svg")
+
+
+if __name__ == "__main__":
+    main()
