@@ -141,8 +141,8 @@ class ArrayPictures(PictureSource):
 
 # From RGB to Y, Cb, Cr as JPEG files hold them (JFIF 1.02, page 3), exactly: libswscale's conversion darkens by two
 # levels.
-_YCBCR = np.float32([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]])
-_GREY = np.float32([0, 128, 128])
+_YCBCR = np.array([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]], np.float32)
+_GREY = np.array([0, 128, 128], np.float32)
 
 
 def encode_jpeg(frame: np.ndarray) -> bytes:

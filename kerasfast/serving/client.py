@@ -76,7 +76,7 @@ class Client:
         protocol: `grpc` or `rest`, where port and scheme would say otherwise.
         version: Which version to ask; none: the server's choice, the highest.
         signature: `serving_default`, which takes pixels, or `jpeg_frames`; none: pixels over gRPC where a view fits
-            into a message, JPEG files otherwise. JPEG changes a pixel by 2 levels of 256 (root mean square).
+            into a message, JPEG files otherwise. JPEG changes a pixel by 2 to 3 levels of 256 (root mean square).
         timeout: Seconds to wait for each answer.
         max_message_bytes: The largest message to send.
 
