@@ -17,7 +17,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -75,14 +75,23 @@ RUNS: dict[str, Run] = {
     ),
     "transfer": Run(transferred=True),
 }
+# The pathways once more, trained for longer: whether the limit of time decides about them.
+LONGER = "_longer"
+LONGER_RUNS = tuple(f"{name}{LONGER}" for name in ("scratch", "slow", "fast", "no_lateral"))
 
 
-def recipe_of(name: str, work: Path, epochs: int, pretrain_epochs: int, seed: int) -> Recipe:
-    """The recipe of a run."""
-    run = RUNS[name]
-    recipe = load("miniature_slowfast_nano").override(
-        training={"epochs": pretrain_epochs if name == "pretrain" else epochs, "seed": seed}
-    )
+def recipe_of(name: str, work: Path, epochs: Mapping[str, int], seed: int) -> Recipe:
+    """The recipe of a run.
+
+    Args:
+        name: Its name.
+        work: Folder of the seed.
+        epochs: Epochs of `pretrain`, of `longer` runs and of all `others`.
+        seed: Seed of the training.
+    """
+    run = RUNS[name.removesuffix(LONGER)]
+    kind = "pretrain" if name == "pretrain" else "longer" if name.endswith(LONGER) else "others"
+    recipe = load("miniature_slowfast_nano").override(training={"epochs": epochs[kind], "seed": seed})
     if run.transferred:
         recipe = recipe.override(model={"weights": str((work / "runs" / "pretrain" / WEIGHTS_FILE).absolute())})
     return recipe.override(**run.changes)
@@ -98,7 +107,7 @@ def run_one(name: str, data: Miniature, work: Path, recipe: Recipe) -> dict[str,
         trained = (folder / "history.csv").is_file() and not (folder / "checkpoints").exists() and not stale
         with timed(seconds):
             if not trained:
-                train(recipe, getattr(data, RUNS[name].data), folder, verbose=2, overwrite=stale)
+                train(recipe, getattr(data, RUNS[name.removesuffix(LONGER)].data), folder, verbose=2, overwrite=stale)
             model = load_model(folder)
             splits = {"test": data.charades, "novel": data.novel} if name != "pretrain" else {}
             if name == THRESHOLDS_OF:
@@ -161,9 +170,16 @@ def main() -> None:
     parser.add_argument("--videos", type=int, default=900, help="training videos, a sixth of them for validation")
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--pretrain-epochs", type=int, default=12)
+    parser.add_argument("--longer-epochs", type=int, default=15, help="of the pathways alone, beside the others")
+    parser.add_argument("--longer-seeds", type=int, nargs="*", default=[], help="seeds to train longer on too")
     parser.add_argument("--out", type=Path, default=RESULT)
     arguments = parser.parse_args()
     keep_freed_memory()
+    epochs = {
+        "others": arguments.epochs,
+        "pretrain": arguments.pretrain_epochs,
+        "longer": arguments.longer_epochs,
+    }
     seeds: dict[str, Any] = {}
     for seed in arguments.seeds:
         work = arguments.work / f"seed{seed}-videos{arguments.videos}"
@@ -172,16 +188,23 @@ def main() -> None:
         with timed(times):
             data = prepare(work, seed, arguments.videos)
         seconds = {"data": json.loads(times.read_text("utf-8"))}
-        for name in RUNS:
-            recipe = recipe_of(name, work, arguments.epochs, arguments.pretrain_epochs, seed)
+        names = [*RUNS, *(LONGER_RUNS if seed in arguments.longer_seeds else ())]
+        for name in names:
+            recipe = recipe_of(name, work, epochs, seed)
             seconds[name] = run_one(name, data, work, recipe)
             print(seed, name, json.dumps(seconds[name]), flush=True)
         heads, scales, seconds["heads"] = heads_of(data, work, seed)
-        scores = {name: dict(np.load(work / "runs" / name / "scores.npz")) for name in RUNS if name != "pretrain"}
+        scores = {name: dict(np.load(work / "runs" / name / "scores.npz")) for name in names if name != "pretrain"}
         seeds[str(seed)] = {"seconds": seconds, **summary(scores, heads, scales, data)}
     result = {
         "command": f"python tools/bench_charades.py --seeds {' '.join(map(str, arguments.seeds))} "
-        f"--videos {arguments.videos} --epochs {arguments.epochs} --pretrain-epochs {arguments.pretrain_epochs}",
+        f"--videos {arguments.videos} --epochs {arguments.epochs} --pretrain-epochs {arguments.pretrain_epochs}"
+        + (
+            f" --longer-epochs {arguments.longer_epochs} --longer-seeds {' '.join(map(str, arguments.longer_seeds))}"
+            if arguments.longer_seeds
+            else ""
+        ),
+        "epochs": epochs,
         "machine": {"cores": os.cpu_count(), "architecture": platform.machine()},
         "versions": versions(),
         "seeds": seeds,

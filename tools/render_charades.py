@@ -130,7 +130,21 @@ def speeds(result: Mapping[str, Any]) -> list[str]:
         lines_table(result, "overall mAP", overall),
         *verdicts,
         lines_table(result, "action mAP, told by fast motion alone", motion),
+        *longer(result, runs),
     ]
+
+
+def longer(result: Mapping[str, Any], runs: Sequence[str]) -> list[str]:
+    """The same networks trained for longer, on the seeds that have them."""
+    seeds = {seed: found for seed, found in result["seeds"].items() if f"{runs[0]}_longer" in found["networks"]}
+    if not seeds:
+        return []
+    part = {"seeds": seeds}
+    tables = []
+    for metric, title in (("overall", "overall mAP"), ("motion", "action mAP, told by fast motion alone")):
+        lines = [line(part, f"{run}_longer", metric, name=NAMES[run]) for run in runs]
+        tables += [lines_table(part, f"{title}, {result['epochs']['longer']} epochs", lines)]
+    return [f"Trained for {result['epochs']['longer']} epochs in place of {result['epochs']['others']}:", "", *tables]
 
 
 def thresholds(result: Mapping[str, Any]) -> list[str]:
@@ -245,7 +259,7 @@ def plot(result: Mapping[str, Any], key: str, path: Path) -> None:
 def page(result: Mapping[str, Any]) -> str:
     """The whole page."""
     seeds = result["seeds"].values()
-    runs = [run for seed in seeds for run in seed["seconds"].values()]
+    runs = [run for seed in seeds for name, run in seed["seconds"].items() if not name.endswith("_longer")]
     minutes, cpu = sum(run["all"] for run in runs) / 60, sum(run["cpu"] for run in runs) / 60
     videos = next(iter(seeds))["videos"]
     rarest = max(seed["rarest_third"]["most_training_videos"] for seed in seeds)
@@ -256,7 +270,7 @@ def page(result: Mapping[str, Any]) -> str:
         "Written by `tools/render_charades.py` from `benchmarks/charades.json`. The command"
         f" `{result['command']}` generated the data of each seed, trained every network on them and scored it on their"
         f" test videos, on {result['machine']['cores']} cores ({versions}). It took {minutes:.0f} minutes in all, of"
-        f" the 75 that it may take, and {cpu:.0f} minutes of one core.",
+        f" the 75 that it may take, and {cpu:.0f} minutes of one core (without the trainings that are called longer).",
         "",
         f"A seed has {videos['train']} videos to train, {videos['val']} of other subjects to fit thresholds on and"
         f" {videos['test']} of yet other subjects to test. Networks that are compared had the same number of epochs on"
