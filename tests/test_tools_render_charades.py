@@ -4,7 +4,7 @@ import json
 
 import pytest
 import render_charades
-from render_charades import Line, verdict
+from charades_lines import Line, lines_table, verdict
 
 
 def test_the_page_is_of_the_committed_result():
@@ -29,7 +29,7 @@ def test_a_claim_holds_with_every_seed_and_by_more_than_the_spread(better, worse
 
 def test_a_table_has_seeds_mean_spread_and_chance():
     result = {"seeds": {"100": None, "101": None}}
-    text = render_charades.lines_table(result, "overall mAP", [Line("a", (0.25, 0.5), 0.125), Line("b", (0.5, 0.5))])
+    text = lines_table(result, "overall mAP", [Line("a", (0.25, 0.5), 0.125), Line("b", (0.5, 0.5))])
     header, _, first, second = (
         [cell.strip() for cell in line.strip("|").split("|")] for line in text.strip().splitlines()
     )

@@ -9,12 +9,10 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from markdown_table import table
+from charades_lines import LOSSES, NAMES, f1_lines, line, lines_table, verdict
 from matplotlib.figure import Figure
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -22,23 +20,6 @@ RESULT = ROOT / "benchmarks" / "charades.json"
 PAGE = ROOT / "docs" / "charades.md"
 PLOTS = ROOT / "docs" / "charades"
 
-NAMES = {
-    "scratch": "SlowFast from scratch",
-    "transfer": "SlowFast, pretrained",
-    "slow": "Slow alone",
-    "fast": "Fast alone",
-    "no_lateral": "SlowFast without laterals",
-    "composed": "compositional head",
-    "composed_scaled": "compositional head, by its scales",
-    "bce": "BCE",
-    "weighted_bce": "weighted BCE",
-    "focal": "focal",
-    "asymmetric": "asymmetric",
-    "class_balanced": "class-balanced",
-    "distribution_balanced": "distribution-balanced",
-    "partial_label_masking": "partial-label masking",
-}
-LOSSES = tuple(list(NAMES)[8:])
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # Okabe and Ito
 
 
@@ -46,60 +27,6 @@ FROZEN = (
     "Heads alone, trained from their random start on the frozen features of the pretrained network of the same seed: so"
     " many trainings of whole networks would take hours."
 )
-
-
-@dataclass(frozen=True)
-class Line:
-    """A number of every seed, and what chance gives there."""
-
-    name: str
-    values: tuple[float, ...]
-    chance: float | None = None
-
-    @property
-    def mean(self) -> float:
-        """Over the seeds."""
-        return float(np.mean(self.values))
-
-    @property
-    def spread(self) -> float:
-        """Largest less smallest."""
-        return float(np.ptp(self.values))
-
-
-def verdict(better: Line, worse: Line) -> str:
-    """Whether one beats the other: in every seed, and on average by more than either of them spreads."""
-    gains = np.subtract(better.values, worse.values)
-    gain, spread = float(gains.mean()), max(better.spread, worse.spread)
-    said = f"{better.name} against {worse.name}: {gain:+.3f} on average, spread {spread:.3f}"
-    if (gains > 0).all() and gain > spread:
-        return f"{said}. **Holds**, outside the spread."
-    if (gains > 0).all():
-        return f"{said}. Better with every seed, but **inside the spread**."
-    return f"{said}. **Does not hold**: better with {int((gains > 0).sum())} of {len(gains)} seeds."
-
-
-def line(result: Mapping[str, Any], run: str, metric: str, group: str = "networks", name: str | None = None) -> Line:
-    """A metric of a run over the seeds."""
-    found = [seed[group][run][metric] for seed in result["seeds"].values()]
-    chance = float(np.mean([pair["chance"] for pair in found]))
-    return Line(name or NAMES.get(run, run), tuple(pair["map"] for pair in found), chance)
-
-
-def lines_table(result: Mapping[str, Any], what: str, lines: Sequence[Line]) -> str:
-    """Seeds, mean, spread and chance, a row for each line."""
-    header = (what, *(f"seed {seed}" for seed in result["seeds"]), "mean", "spread", "chance")
-    rows = [
-        (
-            f"{one.name}",
-            *(f"{value:.3f}" for value in one.values),
-            f"{one.mean:.3f}",
-            f"{one.spread:.3f}",
-            "" if one.chance is None else f"{one.chance:.3f}",
-        )
-        for one in lines
-    ]
-    return table(header, rows)
 
 
 def transfer(result: Mapping[str, Any]) -> list[str]:
@@ -158,13 +85,6 @@ def thresholds(result: Mapping[str, Any]) -> list[str]:
         "",
         f"The scores stay what they are, and so does their mAP: {maps}.",
     ]
-
-
-def f1_lines(found: Sequence[Mapping[str, Any]]) -> tuple[Line, Line]:
-    """Macro F1 at 0.5 and at fitted thresholds; chance is what naming every action of every video gives."""
-    chance = float(np.mean([f["macro_f1"]["chance"] for f in found]))
-    half, fitted = (Line(f"at {way}", tuple(f["macro_f1"][way] for f in found), chance) for way in ("0.5", "fitted"))
-    return half, fitted
 
 
 def losses(result: Mapping[str, Any]) -> list[str]:
