@@ -5,7 +5,13 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-_MODULES = {"ExportReport": "saved_model", "export": "saved_model"}
+_MODULES = {
+    "ExportReport": "saved_model",
+    "FormatReport": "formats.export",
+    "export": "saved_model",
+    "export_format": "formats.export",
+    "load_format": "formats.export",
+}
 __all__ = sorted(_MODULES)
 
 
