@@ -167,7 +167,7 @@ def test_unfit_models_and_paths(model, tmp_path):
     features = kf.build(tiny_variant(), features_only=True)
     with pytest.raises(ValueError, match="a model with heads"):
         export_format(features, tmp_path / "a", "onnx")
-    with pytest.raises(ValueError, match="a model of kerasfast.load or kerasfast.build"):
+    with pytest.raises(ValueError, match=r"a model of kerasfast\.load or kerasfast\.build"):
         export_format(keras.Sequential(), tmp_path / "a", "onnx")
     (tmp_path / "there").mkdir()
     with pytest.raises(ValueError, match=r"never replaces.*there'"):

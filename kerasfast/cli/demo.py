@@ -84,7 +84,7 @@ def demo(
 def build_miniature_records(folder: Path, videos: int, seed: int, test_videos: int | None = None) -> Path:
     """Generate miniature Charades in `folder/miniature` and its records in `folder/records`; reuse equal ones.
 
-    The test videos are a third of the training videos unless `test_videos` says how many; both draw from the seed apart.
+    The test videos are a third of the training videos unless `test_videos` says how many.
     """
     from kerasfast.data.annotations import find_videos, read_charades_csv
     from kerasfast.data.labels import read_charades_classes

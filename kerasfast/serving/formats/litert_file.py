@@ -38,8 +38,9 @@ def write(function: Any, folder: Path, clips: np.ndarray | None) -> None:
             yield {"frames": clip[None]}
 
     with as_saved_model(function, folder) as saved, warnings.catch_warnings():
-        # "Statistics for quantized inputs were expected": frames are bytes already.
+        # The converter asks for ranges of the frames, which are bytes already, and calibrates with its own interpreter.
         warnings.filterwarnings("ignore", "Statistics for quantized inputs", UserWarning)
+        warnings.filterwarnings("ignore", r"\s*Warning: tf\.lite\.Interpreter is deprecated", UserWarning)
         converter = tf.lite.TFLiteConverter.from_saved_model(saved, signature_keys=[SIGNATURE])
         if clips is not None:
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
