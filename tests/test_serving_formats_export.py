@@ -128,9 +128,20 @@ def test_int8(model, exported, format, tmp_path):
     found = load_format(report.path)(clips)
     assert largest_difference(found, model(clips)) == pytest.approx(report.largest_difference, abs=0.02)
     assert 1e-5 < report.largest_difference < 0.1, "equal scores would not be those of 8 bits"
-    kernel = "model.bin" if format == "openvino" else "model.tflite"
-    small, large = ((folder / kernel).stat().st_size for folder in (report.path, exported(format).path))
-    assert small < 0.6 * large
+    convolutions = sum(isinstance(layer, keras.layers.Conv3D) for layer in model.layers)
+    # LiteRT's converter leaves the first one of the Slow pathway, which begins with a choice of frames, as it is.
+    assert int8_kernels(format, report.path) >= convolutions - 1
+    assert int8_kernels(format, exported(format).path) == 0
+
+
+def int8_kernels(format, folder):
+    """How many kernels of 8 bits a file holds."""
+    if format == "openvino":
+        return (folder / "model.xml").read_text("utf-8").count('element_type="i8"')
+    from ai_edge_litert.interpreter import Interpreter
+
+    tensors = Interpreter(f"{folder}/model.tflite").get_tensor_details()
+    return sum(tensor["dtype"] == np.int8 and tensor["name"].endswith("/convolution") for tensor in tensors)
 
 
 def test_a_bfloat16_model_is_written_in_float32(model, exported):
