@@ -137,6 +137,21 @@ def test_export_writes_a_saved_model(monkeypatch, capfd, tiny_run, tmp_path):
     assert not (tmp_path / "b").exists()
 
 
+def test_export_writes_other_formats(monkeypatch, capfd, tiny_run, tmp_path):
+    pytest.importorskip("onnxruntime", reason="needs kerasfast[onnx]")
+    pytest.importorskip("tf2onnx", reason="needs kerasfast[onnx]")
+    code, out, err = run(monkeypatch, capfd, "export", tiny_run, tmp_path / "a", "--format", "onnx")
+    assert code == 0, err
+    assert "onnx, float32" in out and (tmp_path / "a" / "model.onnx").is_file()
+
+
+def test_export_refuses_int8_where_there_is_none(monkeypatch, capfd, tiny_run, tmp_path):
+    message = refuses(monkeypatch, capfd, "export", tiny_run, tmp_path / "a", "--int8")
+    assert "--format openvino or --format litert" in message
+    message = refuses(monkeypatch, capfd, "export", tiny_run, tmp_path / "a", "--format", "litert", "--int8")
+    assert "int8 needs calibration clips" in message
+
+
 def test_predict_names_the_classes(monkeypatch, capfd, tiny_run, charades_folder):
     from kerasfast.train.run import load_model
 

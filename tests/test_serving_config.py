@@ -53,8 +53,8 @@ def test_models_are_named_in_text(served):
 def test_batching_is_what_the_server_reads(served):
     _, path = write_serving_config(served)
     found = text_format.Parse(path.read_text("utf-8"), batching_parameters()())
-    assert (found.max_batch_size.value, found.batch_timeout_micros.value) == (4, 5000)
-    assert (found.max_enqueued_batches.value, found.num_batch_threads.value) == (16, os.cpu_count())
+    assert (found.max_batch_size.value, found.batch_timeout_micros.value) == (8, 5000)
+    assert (found.max_enqueued_batches.value, found.num_batch_threads.value) == (8, os.cpu_count())
     assert list(found.allowed_batch_sizes) == []
     _, path = write_serving_config(
         served, max_batch_size=8, batch_timeout_ms=0, batch_threads=1, allowed_batch_sizes=(1, 2, 4, 8)
@@ -78,7 +78,7 @@ def test_a_file_of_another_hand_is_left_as_it_is(served):
         ({"max_batch_size": 0}, "at least 1"),
         ({"batch_threads": 0}, "at least 1"),
         ({"batch_timeout_ms": -1}, "at least 0"),
-        ({"allowed_batch_sizes": (1, 2)}, "must rise from at least 1 to max_batch_size=4"),
+        ({"allowed_batch_sizes": (1, 2)}, "must rise from at least 1 to max_batch_size=8"),
         ({"allowed_batch_sizes": (2, 1, 4)}, "must rise"),
         ({"allowed_batch_sizes": (0, 4)}, "must rise"),
     ],

@@ -81,8 +81,11 @@ def demo(
     out.print(f"{folder} holds the records, the run, the SavedModel, metrics.json, curves.png and predictions.png.")
 
 
-def build_miniature_records(folder: Path, videos: int, seed: int) -> Path:
-    """Generate miniature Charades in `folder/miniature` and its records in `folder/records`; reuse equal ones."""
+def build_miniature_records(folder: Path, videos: int, seed: int, test_videos: int | None = None) -> Path:
+    """Generate miniature Charades in `folder/miniature` and its records in `folder/records`; reuse equal ones.
+
+    The test videos are a third of the training videos unless `test_videos` says how many.
+    """
     from kerasfast.data.annotations import find_videos, read_charades_csv
     from kerasfast.data.labels import read_charades_classes
     from kerasfast.data.miniature.generate import generate, is_generated, settings
@@ -91,9 +94,9 @@ def build_miniature_records(folder: Path, videos: int, seed: int) -> Path:
 
     source, records = folder / "miniature", folder / "records"
     row = variant("slowfast_nano")
-    if not is_generated(source, settings(videos, seed=seed)):
+    if not is_generated(source, settings(videos, test_videos, seed)):
         with progress("Generating videos") as report:
-            generate(source, train_videos=videos, seed=seed, progress=report)
+            generate(source, train_videos=videos, test_videos=test_videos, seed=seed, progress=report)
     labels = read_charades_classes(source)
     for split in ("train", "test"):
         annotations = read_charades_csv(source / f"Miniature_v1_{split}.csv", labels)

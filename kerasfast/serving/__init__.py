@@ -5,7 +5,14 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-_MODULES = {"ExportReport": "saved_model", "export": "saved_model", "write_serving_config": "config"}
+_MODULES = {
+    "ExportReport": "saved_model",
+    "FormatReport": "formats.export",
+    "export": "saved_model",
+    "export_format": "formats.export",
+    "load_format": "formats.export",
+    "write_serving_config": "config",
+}
 __all__ = sorted(_MODULES)
 
 

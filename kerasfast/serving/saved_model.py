@@ -126,11 +126,11 @@ def export(
     """
     started = time.perf_counter()
     path = _checked(model, path, precision, signatures)
-    rules = _merge_rules(model, merge, operating_points)
+    rules = rules_of(model, merge, operating_points)
     if operating_points is not None:
         operating_points.check(model)
     with new_folder(path) as folder:
-        reference = _in_precision(model, precision)
+        reference = in_precision(model, precision)
         network, folded = fold_batch_norm(_with_features(reference))
         functions = traced_signatures(network, model.variant, rules, signatures)
         served = tf.Module()
@@ -152,7 +152,7 @@ def export(
                 f"difference of {relative:g} on a clip of noise; nothing was written to {path}. Check that the "
                 "weights are finite."
             )
-        exact = _in_precision(model, "float32")
+        exact = in_precision(model, "float32")
         float32_difference = difference if exact is reference else _largest_differences(exact, answers)[0]
     size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
     seconds = time.perf_counter() - started
@@ -160,16 +160,28 @@ def export(
 
 
 def _checked(model: VideoClassifier, path: str | os.PathLike[str], precision: str, names: Sequence[str]) -> Path:
-    if keras.backend.backend() != "tensorflow":
-        raise ValueError(
-            f"A SavedModel is exported from Keras' TensorFlow backend. Received: {keras.backend.backend()}. Save the "
-            "weights, set KERAS_BACKEND=tensorflow, load them and export."
-        )
     if precision not in PRECISIONS:
         raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}. Received: precision={precision!r}.")
     if isinstance(names, str) or not names or not set(names) <= set(SIGNATURES) or len(set(names)) < len(names):
         raise ValueError(
             f"signatures must be some of {', '.join(SIGNATURES)}, each once. Received: signatures={names!r}."
+        )
+    return check_model(model, path)
+
+
+def check_model(model: VideoClassifier, path: str | os.PathLike[str]) -> Path:
+    """Refuse what no export takes: other models, and paths that exist or are not on this machine.
+
+    Returns:
+        The path.
+
+    Raises:
+        ValueError: It is such a model or path, or the backend is not TensorFlow.
+    """
+    if keras.backend.backend() != "tensorflow":
+        raise ValueError(
+            f"A SavedModel is exported from Keras' TensorFlow backend. Received: {keras.backend.backend()}. Save the "
+            "weights, set KERAS_BACKEND=tensorflow, load them and export."
         )
     if not isinstance(model, VideoClassifier):
         raise ValueError(
@@ -185,8 +197,8 @@ def _checked(model: VideoClassifier, path: str | os.PathLike[str], precision: st
     return Path(path)
 
 
-def _merge_rules(model: VideoClassifier, merge: str | None, points: OperatingPoints | None) -> dict[str, str]:
-    """How `views` merges, by head: thresholds for the highest score of the views say nothing of their mean."""
+def rules_of(model: VideoClassifier, merge: str | None, points: OperatingPoints | None) -> dict[str, str]:
+    """How the views of a video are merged, by head: thresholds for their highest score say nothing of their mean."""
     rules = merge_rules(model.heads, merge)
     if points is None or "merge" not in points.protocol:
         return rules
@@ -200,7 +212,7 @@ def _merge_rules(model: VideoClassifier, merge: str | None, points: OperatingPoi
     return rules | by_head
 
 
-def _in_precision(model: VideoClassifier, precision: str) -> VideoClassifier:
+def in_precision(model: VideoClassifier, precision: str) -> VideoClassifier:
     """The model, or one built again with its weights where it computes in another precision."""
     config = model.get_config()
     dtype = keras.dtype_policies.serialize(keras.dtype_policies.get(PRECISIONS[precision]))
