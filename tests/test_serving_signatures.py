@@ -1,10 +1,13 @@
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from model_case import random_clip
 from serving_case import centre_views, jpeg_clips, largest_difference, small_variant, spread_model
 
-from kerasfast.serving.signatures import signatures
+from kerasfast.serving.signatures import SIGNATURES, request_shape, signatures
+
+RULES = {"verb": "max", "action": "mean"}
 
 
 @pytest.fixture(scope="module")
@@ -13,19 +16,73 @@ def model():
 
 
 @pytest.fixture(scope="module")
+def features(model):
+    return keras.Model(model.input, model.endpoints["pooled"])
+
+
+@pytest.fixture(scope="module")
 def functions(model):
-    return signatures(model, model.variant)
+    network = keras.Model(model.input, {**model.output, "pooled": model.endpoints["pooled"]})
+    return signatures(network, model.variant, RULES)
 
 
-def test_inputs_and_outputs_carry_the_names_of_the_contract(functions):
-    assert list(functions) == ["serving_default", "jpeg_frames"]
-    for name, dtype in (("serving_default", tf.uint8), ("jpeg_frames", tf.string)):
+def test_inputs_and_outputs_carry_the_names_of_the_contract(functions, model):
+    assert tuple(functions) == SIGNATURES
+    for name, dtype, rank in (
+        ("serving_default", tf.uint8, 5),
+        ("jpeg_frames", tf.string, 2),
+        ("views", tf.uint8, 6),
+        ("features", tf.uint8, 5),
+    ):
         positional, inputs = functions[name].structured_input_signature
         specs = [*positional, *inputs.values()]
-        assert [(spec.name, spec.dtype) for spec in specs] == [("frames", dtype)]
+        assert [(spec.name, spec.dtype, spec.shape.rank) for spec in specs] == [("frames", dtype, rank)]
+        expected = request_shape(name, model.variant)
+        assert (expected.dtype, len(expected.axes)) == (dtype.name, rank)
         outputs = functions[name].structured_outputs
-        assert {key: tuple(spec.shape) for key, spec in outputs.items()} == {"verb": (None, 4), "action": (None, 7)}
+        shapes = {"pooled": (None, 32)} if name == "features" else {"verb": (None, 4), "action": (None, 7)}
+        assert {key: tuple(spec.shape) for key, spec in outputs.items()} == shapes
         assert all(spec.dtype == tf.float32 for spec in outputs.values())
+
+
+def test_a_request_shape_says_what_to_send(model):
+    shape = request_shape("views", model.variant)
+    assert str(shape) == "(batch, views, 8, H, W, 3)"
+    assert shape.sizes(batch=2, views=30, H=64, W=80) == (2, 30, 8, 64, 80, 3)
+
+
+def test_only_the_chosen_signatures_are_traced(model):
+    assert list(signatures(model, model.variant, RULES, ("views", "serving_default"))) == ["views", "serving_default"]
+
+
+def test_views_of_a_video_are_merged_by_the_rule_of_each_head(model, functions):
+    views = np.stack([random_clip(model.variant, 2, 64, 80, seed=seed) for seed in range(3)], axis=1)
+    single = [model(views[:, view]) for view in range(3)]
+    expected = {
+        "verb": np.max([np.asarray(scores["verb"]) for scores in single], axis=0),
+        "action": np.mean([np.asarray(scores["action"]) for scores in single], axis=0),
+    }
+    scores = functions["views"](frames=tf.constant(views))
+    assert largest_difference(scores, expected) <= 1e-5
+    for other in single:
+        assert largest_difference(scores, other) > 1e-3, "these views are too alike to show a merge"
+    assert largest_difference(functions["views"](frames=tf.constant(views[:, 1:2])), single[1]) <= 1e-5
+
+
+def test_features_are_what_the_heads_see(model, functions, features):
+    frames = random_clip(model.variant, 2, 96, 72)
+    found = functions["features"](frames=tf.constant(frames))
+    assert list(found) == ["pooled"]
+    np.testing.assert_allclose(found["pooled"], features(frames), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "shape", [(1, 0, 8, 64, 64, 3), (0, 2, 8, 64, 64, 3), (1, 2, 7, 64, 64, 3), (1, 2, 8, 64, 60, 3)]
+)
+def test_other_views_end_in_a_status(functions, shape):
+    rule = r"takes uint8 frames of shape \(batch, views, 8, H, W, 3\), batch and views at least 1"
+    with pytest.raises(tf.errors.InvalidArgumentError, match=rule):
+        functions["views"](frames=tf.zeros(shape, tf.uint8))
 
 
 @pytest.mark.parametrize(("height", "width"), [(64, 64), (80, 113), (121, 72), (50, 61)])
@@ -49,8 +106,9 @@ def test_a_gray_jpeg_is_seen_in_three_channels(model, functions):
     [(1, 7, 64, 64, 3), (1, 9, 64, 64, 3), (1, 0, 64, 64, 3), (0, 8, 64, 64, 3), (2, 32, 64, 64, 3), (1, 8, 63, 80, 3)],
 )
 def test_other_frames_end_in_a_status_that_says_what_is_needed(functions, shape):
-    with pytest.raises(tf.errors.InvalidArgumentError) as error:
-        functions["serving_default"](frames=tf.zeros(shape, tf.uint8))
+    for name in ("features", "serving_default"):
+        with pytest.raises(tf.errors.InvalidArgumentError) as error:
+            functions[name](frames=tf.zeros(shape, tf.uint8))
     assert "tiny takes uint8 frames of shape (batch, 8, H, W, 3), batch at least 1, H and W at least 64" in str(
         error.value
     )

@@ -15,6 +15,9 @@ def fold_batch_norm(model: keras.Model) -> tuple[keras.Model, int]:
     shifts each channel; where a `Conv3D` feeds nothing but a `BatchNorm`, the copy's convolution carries both in kernel
     and bias, and an identity stands for the batch norm. Other batch norms stay as they are.
 
+    The copy stores each weight in the dtype that it is used in. Under `mixed_bfloat16` those of the convolutions are
+    bfloat16, rounded once, after folding; otherwise every request would cast all of them again.
+
     Args:
         model: A functional Keras model; it is left as it is.
 
@@ -30,6 +33,8 @@ def fold_batch_norm(model: keras.Model) -> tuple[keras.Model, int]:
         config = layer.get_config()
         if layer.name in convs:
             config["use_bias"] = True
+        if not isinstance(layer, BatchNorm):  # whose statistics are float32 under every policy
+            config["dtype"] = layer.compute_dtype
         return type(layer).from_config(config)
 
     folded = keras.models.clone_model(model, clone_function=copy)
@@ -55,7 +60,7 @@ def _conv_before(layer: keras.layers.Layer, model: keras.Model) -> keras.layers.
 
 
 def _folded_weights(conv: keras.layers.Conv3D, norm: BatchNorm) -> list[np.ndarray]:
-    """Kernel and bias that do what `conv` and then `norm` do, computed in float64."""
+    """Kernel and bias that do what `conv` and then `norm` do: float32, computed in float64."""
     norm_weights = {variable.name: variable.numpy().astype("float64") for variable in norm.variables}
     scale = norm_weights["gamma"] / np.sqrt(norm_weights["moving_variance"] + norm.epsilon)
     before = conv.bias.numpy() if conv.use_bias else 0.0

@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import os
-import shutil
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from kerasfast import __version__
+from kerasfast.data.pipeline.transforms import decode
 from kerasfast.models.classifier import VideoClassifier
+from kerasfast.serving.card import check_labels, write_card
 from kerasfast.serving.fold import fold_batch_norm
-from kerasfast.serving.signatures import signatures
-from kerasfast.train.operating_points import POINTS_FILE, OperatingPoints
+from kerasfast.serving.new_folder import new_folder, refuse_existing, writing
+from kerasfast.serving.signatures import SIGNATURES
+from kerasfast.serving.signatures import signatures as traced_signatures
+from kerasfast.serving.warmup import write_warmup
+from kerasfast.train.operating_points import OperatingPoints
+from kerasfast.train.views import merge_rules
 
-PRECISIONS = ("float32",)
+# Name -> Keras policy of the model whose convolutions compute in it.
+PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
+FEATURES = ("pooled", "embedding")
 # Largest difference that the checked export may show, relative to a head's largest probability, since those of a fresh
 # 400-way softmax are 0.0025 all. Sound ones reach 1e-6 on a CPU and about 1e-3 on a GPU that rounds products to TF32.
-_TOLERANCE_CPU, _TOLERANCE_GPU = 1e-4, 1e-2
+# In bfloat16, whose numbers are 0.008 apart, folding moves every rounding: small networks reach 0.03.
+_TOLERANCE_CPU, _TOLERANCE_GPU, _TOLERANCE_BFLOAT16 = 1e-4, 1e-2, 0.25
 
 
 @dataclass(frozen=True)
@@ -41,8 +45,9 @@ class ExportReport:
         bytes: Size on disk.
         seconds: How long the export took, the check included.
         largest_difference: Largest difference of a probability between the SavedModel, loaded again and asked
-            through `serving_default`, and the Keras model (in that precision), on one clip of noise of the testing
-            size.
+            through each signature, and the Keras model in that precision, whose batch norms are not folded, on one clip
+            of noise of the testing size.
+        float32_difference: The same to the Keras model in float32: with `bfloat16` what that precision costs.
     """
 
     path: Path
@@ -52,12 +57,14 @@ class ExportReport:
     bytes: int
     seconds: float
     largest_difference: float
+    float32_difference: float
 
     def __str__(self) -> str:
+        in_float32 = "" if self.precision == "float32" else f" and {self.float32_difference:.1e} to it in float32"
         return (
-            f"{self.path}: {', '.join(self.signatures)}; {self.precision}, {self.bytes / 1e6:.1f} MB, "
-            f"{self.folded} batch norms folded, largest difference to the Keras model "
-            f"{self.largest_difference:.1e}, {self.seconds:.1f} s"
+            f"{self.path}: signatures {', '.join(self.signatures)}; {self.precision}, {self.bytes / 1e6:.1f} MB, "
+            f"{self.folded} batch norms folded; largest difference to the Keras model "
+            f"{self.largest_difference:.1e}{in_float32}; {self.seconds:.1f} s"
         )
 
 
@@ -66,17 +73,27 @@ def export(
     path: str | os.PathLike[str],
     *,
     precision: str = "float32",
+    signatures: Sequence[str] = SIGNATURES,
+    merge: str | None = None,
     operating_points: OperatingPoints | None = None,
 ) -> ExportReport:
     """Write a model as a SavedModel for TensorFlow Serving or plain TensorFlow.
 
-    It has the signatures `serving_default` (uint8 `frames` `(batch, T, H, W, 3)`, RGB) and `jpeg_frames` (string
-    `frames` `(batch, T)`, decoded, scaled and centre-cropped in the graph); both return
-    `{head: float32 (batch, classes)}`. Batch norm is folded into the convolutions. Beside the graph lie
-    `assets.extra/card.json` (frames, stride and frame rate of a clip, crop size, heads) and
-    `assets.extra/labels/<head>.txt`, one class name a line, for heads with class names; with operating points
-    `assets.extra/operating_points.json`, which `OperatingPoints.load` reads. They turn the scores of the views of a
-    video, merged as their protocol says, into answers.
+    It answers to the signatures of `kerasfast.serving.signatures`: `serving_default`, `jpeg_frames`, `views` and
+    `features` (`pooled`, and `embedding` if the model has one). Batch norm is folded into the convolutions. Beside the
+    graph, in `assets.extra`, lie
+
+    - `card.json`: frames, stride and frame rate of a clip, crop size, heads, signatures with their shapes, precision;
+    - `labels/<head>.txt`: one class name a line, for heads with class names;
+    - `operating_points.json`, with operating points: thresholds, calibration and "no action". They turn the scores of
+      the views of a video, merged as their protocol says, into answers. `OperatingPoints.load` reads it;
+    - `tf_serving_warmup_requests`: one request for each signature, which TensorFlow Serving answers when it starts.
+
+    Sizes of requests: a clip of 32 frames of 256 x 256 pixels is 6.3 MB for `serving_default`, thirty views are 189 MB,
+    and as JPEG files a clip is about 0.6 MB. gRPC refuses messages of more than 4 MB that it *receives* unless its
+    limit is raised. TensorFlow Serving raises that of the server, and the answers here are a few kilobytes; a server in
+    Python has to set `grpc.max_receive_message_length`, and no message exceeds 2 GB. REST sends numbers as text, four
+    times as much.
 
     The folder appears whole or not at all: it is written beside its place, loaded again, compared with the Keras
     model on a clip of noise, and then renamed.
@@ -84,7 +101,12 @@ def export(
     Args:
         model: A model of `kerasfast.load` or `kerasfast.build`; it is left as it is.
         path: The new folder, for TensorFlow Serving a version number such as `serving/slowfast/1`.
-        precision: What the convolutions compute in: `float32`, whatever the model's own policy.
+        precision: What the convolutions compute in, whatever the model's own policy: `float32`, or `bfloat16`, which is
+            faster on processors with AVX512-BF16 or AMX and slower on others. Batch norm is folded in float32 before
+            the weights are rounded, and heads compute in float32.
+        signatures: Which of the four to write.
+        merge: Rule by which `views` merges scores, `max` or `mean`, for all heads. None: that of the operating points,
+            else `max` for sigmoid heads and `mean` for softmax heads, as `kerasfast.evaluate` does.
         operating_points: Thresholds, calibration and "no action" of this model, to lie beside the graph.
 
     Returns:
@@ -92,42 +114,52 @@ def export(
 
     Raises:
         ValueError: `path` exists, is remote or cannot be made; the model is none of kerasfast or has no heads; an
-            unknown precision; another backend than TensorFlow; the weights give values that are not finite; operating
-            points of other heads or weights.
+            unknown precision, signature or rule; another backend than TensorFlow; the weights give values that are not
+            finite; operating points of other heads or weights, or for another rule than `merge`.
+        OSError: The disk is full, or a file cannot be written.
 
     >>> import tempfile, kerasfast
     >>> folder = tempfile.mkdtemp()
     >>> report = export(kerasfast.build("slow_nano", heads={"action": 5}), f"{folder}/1")
     >>> report.signatures
-    ('serving_default', 'jpeg_frames')
+    ('serving_default', 'jpeg_frames', 'views', 'features')
     """
     started = time.perf_counter()
-    path = _checked(model, path, precision)
+    path = _checked(model, path, precision, signatures)
+    rules = _merge_rules(model, merge, operating_points)
     if operating_points is not None:
         operating_points.check(model)
-    with _new_folder(path) as folder:
+    with new_folder(path) as folder:
         reference = _in_precision(model, precision)
-        network, folded = fold_batch_norm(reference)
-        functions = signatures(network, model.variant)
+        network, folded = fold_batch_norm(_with_features(reference))
+        functions = traced_signatures(network, model.variant, rules, signatures)
         served = tf.Module()
         # What the functions read, and nothing else: the state of dropout's random numbers stays behind.
         used = {variable.ref(): variable for function in functions.values() for variable in function.variables}
         served.weights = list(used.values())
-        tf.saved_model.save(served, str(folder), signatures=functions)
-        _write_card(model, precision, folder / "assets.extra", operating_points)
-        difference, relative = _largest_differences(reference, folder)
-        tolerance = _TOLERANCE_GPU if tf.config.list_physical_devices("GPU") else _TOLERANCE_CPU
+        with writing(path):
+            tf.saved_model.save(served, str(folder), signatures=functions)
+            extra = folder / "assets.extra"
+            extra.mkdir()
+            write_card(extra, model, precision=precision, functions=functions, rules=rules, points=operating_points)
+            write_warmup(extra, model.variant, functions)
+        answers = _answers(folder, functions, model)
+        difference, relative = _largest_differences(reference, answers)
+        tolerance = _tolerance(precision)
         if not relative <= tolerance:
             raise ValueError(
                 f"The exported network must give the model's scores within {tolerance:g} of the largest. Received: a "
                 f"difference of {relative:g} on a clip of noise; nothing was written to {path}. Check that the "
                 "weights are finite."
             )
+        exact = _in_precision(model, "float32")
+        float32_difference = difference if exact is reference else _largest_differences(exact, answers)[0]
     size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-    return ExportReport(path, tuple(functions), precision, folded, size, time.perf_counter() - started, difference)
+    seconds = time.perf_counter() - started
+    return ExportReport(path, tuple(functions), precision, folded, size, seconds, difference, float32_difference)
 
 
-def _checked(model: VideoClassifier, path: str | os.PathLike[str], precision: str) -> Path:
+def _checked(model: VideoClassifier, path: str | os.PathLike[str], precision: str, names: Sequence[str]) -> Path:
     if keras.backend.backend() != "tensorflow":
         raise ValueError(
             f"A SavedModel is exported from Keras' TensorFlow backend. Received: {keras.backend.backend()}. Save the "
@@ -135,6 +167,10 @@ def _checked(model: VideoClassifier, path: str | os.PathLike[str], precision: st
         )
     if precision not in PRECISIONS:
         raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}. Received: precision={precision!r}.")
+    if isinstance(names, str) or not names or not set(names) <= set(SIGNATURES) or len(set(names)) < len(names):
+        raise ValueError(
+            f"signatures must be some of {', '.join(SIGNATURES)}, each once. Received: signatures={names!r}."
+        )
     if not isinstance(model, VideoClassifier):
         raise ValueError(
             "export takes a model of kerasfast.load or kerasfast.build. "
@@ -142,56 +178,32 @@ def _checked(model: VideoClassifier, path: str | os.PathLike[str], precision: st
         )
     if not model.heads:
         raise ValueError("export takes a model with heads. Received: one with features_only=True; load it without.")
-    for name, head in model.heads.items():
-        if head.labels and any(len(label.splitlines()) != 1 for label in head.labels):
-            raise ValueError(
-                f"Class names are written one a line, so none may be empty or hold a line break. Received: head "
-                f"{name!r} with such a label; rename it."
-            )
+    check_labels(model)
     if "://" in str(path):
         raise ValueError(f"path must be a local folder. Received: path={str(path)!r}. Export locally, then copy it.")
-    _refuse_existing(Path(path))
+    refuse_existing(Path(path))
     return Path(path)
 
 
-def _refuse_existing(path: Path) -> None:
-    if os.path.lexists(path):
+def _merge_rules(model: VideoClassifier, merge: str | None, points: OperatingPoints | None) -> dict[str, str]:
+    """How `views` merges, by head: thresholds for the highest score of the views say nothing of their mean."""
+    rules = merge_rules(model.heads, merge)
+    if points is None or "merge" not in points.protocol:
+        return rules
+    fitted = points.protocol["merge"]
+    by_head = {name: fitted if isinstance(fitted, str) else fitted[name] for name in points.heads}
+    if merge is not None and set(by_head.values()) != {merge}:
         raise ValueError(
-            f"An export never replaces what is there. Received: path={str(path)!r}, which exists. Give a new path, "
-            "such as the next version number, or remove it first."
+            "Views must be merged as they were when the operating points were fitted. Received: "
+            f"merge={merge!r}, operating points for {fitted!r}. Leave merge out, or calibrate with that rule."
         )
-
-
-@contextmanager
-def _new_folder(path: Path) -> Iterator[Path]:
-    """A folder to write into, which becomes `path` when the block ends and vanishes when it fails."""
-    made = [parent for parent in path.parents if not parent.exists()]
-    scratch = None
-    try:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            # Hidden and not a number, so that a server which watches the parent passes it by.
-            scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-        except OSError as error:
-            raise ValueError(
-                f"path must lie in a folder that can be written. Received: path={str(path)!r}; {error}."
-            ) from error
-        yield scratch / "model"
-        _refuse_existing(path)
-        (scratch / "model").rename(path)
-        made = []
-    finally:
-        if scratch is not None:
-            shutil.rmtree(scratch)
-        for parent in made:
-            if parent.is_dir() and not any(parent.iterdir()):
-                parent.rmdir()
+    return rules | by_head
 
 
 def _in_precision(model: VideoClassifier, precision: str) -> VideoClassifier:
     """The model, or one built again with its weights where it computes in another precision."""
     config = model.get_config()
-    dtype = keras.dtype_policies.serialize(keras.dtype_policies.get(precision))
+    dtype = keras.dtype_policies.serialize(keras.dtype_policies.get(PRECISIONS[precision]))
     if config["dtype"] == dtype:
         return model
     copy = type(model).from_config({**config, "dtype": dtype})
@@ -199,39 +211,52 @@ def _in_precision(model: VideoClassifier, precision: str) -> VideoClassifier:
     return copy
 
 
-def _write_card(model: VideoClassifier, precision: str, folder: Path, points: OperatingPoints | None) -> None:
-    """What a client needs to know; TensorFlow Serving leaves `assets.extra` alone."""
-    heads = {}
-    for name, head in model.heads.items():
-        heads[name] = {"classes": head.classes, "activation": head.activation}
-        if head.labels is not None:
-            heads[name]["labels"] = f"labels/{name}.txt"
-            (folder / "labels").mkdir(parents=True, exist_ok=True)
-            (folder / "labels" / f"{name}.txt").write_text("".join(f"{label}\n" for label in head.labels), "utf-8")
-    card = {
-        "model": model.variant.name,
-        "clip": dataclasses.asdict(model.clip),
-        "crop_size": model.variant.test_crop_size,
-        "heads": heads,
-        "precision": precision,
-        "kerasfast": __version__,
-    }
-    folder.mkdir(exist_ok=True)
-    if points is not None:
-        points.save(folder)
-        card["operating_points"] = POINTS_FILE
-    (folder / "card.json").write_text(json.dumps(card, indent=2) + "\n", "utf-8")
+def _with_features(model: VideoClassifier) -> keras.Model:
+    """The graph of the model with its features among the outputs."""
+    features = {name: model.endpoints[name] for name in FEATURES if name in model.endpoints and name not in model.heads}
+    return keras.Model(model.input, {**{name: model.endpoints[name] for name in model.heads}, **features})
 
 
-def _largest_differences(model: VideoClassifier, folder: Path) -> tuple[float, float]:
-    """Of a probability, and of one as a share of the largest of its head."""
+def _tolerance(precision: str) -> float:
+    if precision == "bfloat16":
+        return _TOLERANCE_BFLOAT16
+    return _TOLERANCE_GPU if tf.config.list_physical_devices("GPU") else _TOLERANCE_CPU
+
+
+def _noise(model: VideoClassifier) -> tuple[np.ndarray, tf.Tensor]:
+    """A clip `(1, T, size, size, 3)`, uint8, and the JPEG files `(1, T)` that it is decoded from."""
     side = model.variant.test_crop_size
-    shape = (1, model.clip.frames, side, side, 3)
-    frames = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    pixels = np.random.default_rng(0).integers(0, 256, (model.clip.frames, side, side, 3), dtype=np.uint8)
+    files = tf.stack([tf.io.encode_jpeg(picture) for picture in pixels])
+    return decode(files).numpy()[None], files[None]
+
+
+def _answers(folder: Path, names: Mapping[str, Any], model: VideoClassifier) -> dict[str, dict[str, np.ndarray]]:
+    """What the SavedModel says of a clip of noise, through each of its signatures."""
+    frames, files = _noise(model)
+    inputs = {"jpeg_frames": files, "views": tf.constant(frames[:, None])}
+    loaded = tf.saved_model.load(str(folder))
+    answers = {}
+    for name in names:
+        found = loaded.signatures[name](frames=inputs.get(name, tf.constant(frames)))
+        answers[name] = {key: values.numpy() for key, values in found.items()}
+    return answers
+
+
+def _largest_differences(
+    model: VideoClassifier, answers: Mapping[str, Mapping[str, np.ndarray]]
+) -> tuple[float, float]:
+    """Of a probability, and of a value as a share of the largest of its head or of its kind of features."""
+    network = _with_features(model)
     # Traced, a convolution takes a third of its eager time.
-    expected = tf.function(lambda x: model(x, training=False), autograph=False)(tf.constant(frames))
-    scores = tf.saved_model.load(str(folder)).signatures["serving_default"](frames=tf.constant(frames))
-    differences = {name: np.max(np.abs(scores[name] - expected[name])) for name in model.heads}
+    outputs = tf.function(lambda x: network(x, training=False), autograph=False)(tf.constant(_noise(model)[0]))
+    expected = {name: values.numpy() for name, values in outputs.items()}
+    differences, relative = [0.0], [0.0]
+    for found in answers.values():
+        for name, values in found.items():
+            difference = np.max(np.abs(values - expected[name]))
+            relative.append(difference / np.max(np.abs(expected[name])))
+            if name in model.heads:
+                differences.append(difference)
     # np.max and not max: it keeps NaN.
-    relative = [difference / np.max(expected[name]) for name, difference in differences.items()]
-    return float(np.max([*differences.values()])), float(np.max(relative))
+    return float(np.max(differences)), float(np.max(relative))

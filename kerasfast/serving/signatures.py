@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -12,22 +13,67 @@ from kerasfast.data.pipeline.transforms import crop_position, decode, scale_shor
 from kerasfast.models.classifier import SMALLEST_SIDE
 from kerasfast.models.variants import Variant
 
-Scores = Callable[[tf.Tensor], dict[str, tf.Tensor]]
+Network = Callable[[tf.Tensor], dict[str, tf.Tensor]]
+SIGNATURES = ("serving_default", "jpeg_frames", "views", "features")
 CENTRE = 1  # of the three positions of `crop_position`
 
 
-def signatures(network: keras.Model, variant: Variant) -> dict[str, Any]:
-    """The traced functions of a SavedModel by name.
+@dataclass(frozen=True)
+class RequestShape:
+    """What a signature takes as `frames`.
 
-    `serving_default` takes uint8 `frames` `(batch, T, H, W, 3)`; `jpeg_frames` takes string `frames` `(batch, T)`,
-    the JPEG files of the frames of each clip, of any size. Each is scaled to a short side of
-    `variant.test_crop_size` and cropped to its centre, as in testing. Both answer with
-    `{head: float32 (batch, classes)}`, or with an `InvalidArgument` status where a request has no clip, another number
-    of frames or too small ones, or bytes that are no JPEG.
+    Attributes:
+        dtype: `uint8` or `string`.
+        axes: Names of the axes, a number where the size is fixed: `("batch", 32, "H", "W", 3)`.
+    """
+
+    dtype: str
+    axes: tuple[str | int, ...]
+
+    def sizes(self, **open_axes: int) -> tuple[int, ...]:
+        """The shape with numbers for the open axes."""
+        return tuple(open_axes[axis] if isinstance(axis, str) else axis for axis in self.axes)
+
+    def __str__(self) -> str:
+        return f"({', '.join(map(str, self.axes))})"
+
+
+def request_shape(name: str, variant: Variant) -> RequestShape:
+    """What the signature of a name takes.
 
     Args:
-        network: From float32 frames `(batch, T, H, W, 3)` to a dict of scores by head.
+        name: One of `SIGNATURES`.
+        variant: The network's row: frames of a clip.
+    """
+    length = variant.clip.frames
+    if name == "jpeg_frames":
+        return RequestShape("string", ("batch", length))
+    if name == "views":
+        return RequestShape("uint8", ("batch", "views", length, "H", "W", 3))
+    return RequestShape("uint8", ("batch", length, "H", "W", 3))
+
+
+def signatures(
+    network: keras.Model, variant: Variant, rules: Mapping[str, str], names: Sequence[str] = SIGNATURES
+) -> dict[str, Any]:
+    """The traced functions of a SavedModel by name.
+
+    - `serving_default` takes uint8 `frames` `(batch, T, H, W, 3)`, RGB.
+    - `jpeg_frames` takes string `frames` `(batch, T)`, the JPEG files of the frames of each clip, of any size. Each is
+      scaled to a short side of `variant.test_crop_size` and cropped to its centre, as in testing.
+    - `views` takes uint8 `frames` `(batch, views, T, H, W, 3)`, any number of views of each video, and merges their
+      scores. It computes one view of every video at a time, so that its memory does not grow with the views.
+    - `features` takes what `serving_default` takes.
+
+    All answer with float32: the first three `{head: (batch, classes)}`, `features` the other outputs of the network. A
+    request that has no clip, another number of frames or too small ones, or bytes that are no JPEG, ends with an
+    `InvalidArgument` status.
+
+    Args:
+        network: From float32 frames `(batch, T, H, W, 3)` to a dict of scores by head and of features.
         variant: The network's row: frames of a clip, and size of a testing crop.
+        rules: The heads among the network's outputs, each with the rule that merges its views, `max` or `mean`.
+        names: Which signatures, of `SIGNATURES`.
 
     Returns:
         `tf.types.experimental.ConcreteFunction` by signature name.
@@ -36,37 +82,66 @@ def signatures(network: keras.Model, variant: Variant) -> dict[str, Any]:
 
     # One function that every signature calls, so that the network is traced and stored once.
     @tf.function(input_signature=[pixels], autograph=False)
-    def scores(frames: tf.Tensor) -> dict[str, tf.Tensor]:
+    def outputs(frames: tf.Tensor) -> dict[str, tf.Tensor]:
         return dict(network(tf.cast(frames, tf.float32), training=False))
 
-    functions = {
-        "serving_default": _pixels_signature(scores, variant),
-        "jpeg_frames": _jpeg_signature(scores, variant),
+    def scores(frames: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {name: values for name, values in outputs(frames).items() if name in rules}
+
+    def features(frames: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {name: values for name, values in outputs(frames).items() if name not in rules}
+
+    makers = {
+        "serving_default": lambda: _pixels_signature(scores, variant),
+        "jpeg_frames": lambda: _jpeg_signature(scores, variant),
+        "views": lambda: _views_signature(scores, variant, rules),
+        "features": lambda: _pixels_signature(features, variant),
     }
-    return {name: function.get_concrete_function() for name, function in functions.items()}
+    return {name: makers[name]().get_concrete_function() for name in names}
 
 
-def _pixels_signature(scores: Scores, variant: Variant) -> Any:
+def _pixels_signature(answer: Network, variant: Variant) -> Any:
     # The frame count is left open here and checked in the graph: servers do not compare requests with the shapes
     # of a signature, and a static count would let the graph optimiser drop the check.
     spec = tf.TensorSpec((None, None, None, None, 3), tf.uint8, name="frames")
 
     @tf.function(input_signature=[spec], autograph=False)
-    def serving_default(frames: tf.Tensor) -> dict[str, tf.Tensor]:
-        shape = tf.shape(frames)
-        fits = (shape[1] == variant.clip.frames) & (tf.minimum(shape[2], shape[3]) >= SMALLEST_SIDE) & (shape[0] > 0)
-        rule = (
-            f"{variant.name} takes uint8 frames of shape (batch, {variant.clip.frames}, H, W, 3), batch at least 1, "
-            f"H and W at least {SMALLEST_SIDE}, sampled with {_sampling(variant)}"
+    def pixels(frames: tf.Tensor) -> dict[str, tf.Tensor]:
+        frames = _checked_pixels(frames, variant, request_shape("serving_default", variant))
+        return answer(tf.ensure_shape(frames, (None, variant.clip.frames, None, None, 3)))
+
+    return pixels
+
+
+def _views_signature(scores: Network, variant: Variant, rules: Mapping[str, str]) -> Any:
+    spec = tf.TensorSpec((None, None, None, None, None, 3), tf.uint8, name="frames")
+
+    @tf.function(input_signature=[spec], autograph=False)
+    def views(frames: tf.Tensor) -> dict[str, tf.Tensor]:
+        frames = _checked_pixels(frames, variant, request_shape("views", variant))
+        count = tf.shape(frames)[1]
+
+        def of_view(view: tf.Tensor | int) -> dict[str, tf.Tensor]:
+            return scores(tf.ensure_shape(frames[:, view], (None, variant.clip.frames, None, None, 3)))
+
+        def step(view: tf.Tensor, merged: dict[str, tf.Tensor]) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+            found = of_view(view)
+            joined = {
+                name: tf.maximum(merged[name], found[name]) if rule == "max" else merged[name] + found[name]
+                for name, rule in rules.items()
+            }
+            return view + 1, joined
+
+        _, merged = tf.while_loop(
+            lambda view, _: view < count, step, (tf.constant(1), of_view(0)), parallel_iterations=1
         )
-        with tf.control_dependencies([_require(fits, rule, shape)]):
-            frames = tf.identity(frames)
-        return scores(tf.ensure_shape(frames, (None, variant.clip.frames, None, None, 3)))
+        views = tf.cast(count, tf.float32)
+        return {name: merged[name] / views if rule == "mean" else merged[name] for name, rule in rules.items()}
 
-    return serving_default
+    return views
 
 
-def _jpeg_signature(scores: Scores, variant: Variant) -> Any:
+def _jpeg_signature(scores: Network, variant: Variant) -> Any:
     spec = tf.TensorSpec((None, None), tf.string, name="frames")
     length, size = variant.clip.frames, variant.test_crop_size
     view = tf.TensorSpec((size, size, 3), tf.uint8)
@@ -75,7 +150,7 @@ def _jpeg_signature(scores: Scores, variant: Variant) -> Any:
     def jpeg_frames(frames: tf.Tensor) -> dict[str, tf.Tensor]:
         shape = tf.shape(frames)
         rule = (
-            f"{variant.name} takes JPEG frames of shape (batch, {length}), batch at least 1, "
+            f"{variant.name} takes JPEG frames of shape {request_shape('jpeg_frames', variant)}, batch at least 1, "
             f"sampled with {_sampling(variant)}"
         )
         with tf.control_dependencies([_require((shape[1] == length) & (shape[0] > 0), rule, shape)]):
@@ -91,6 +166,21 @@ def _jpeg_signature(scores: Scores, variant: Variant) -> Any:
 def _centre_view(size: int) -> Callable[[tf.Tensor], tf.Tensor]:
     """From a JPEG frame to its centre crop, through the functions that make testing views of clips."""
     return lambda jpeg: crop_position(scale_short_side(decode(jpeg[None]), size), CENTRE, size)[0]
+
+
+def _checked_pixels(frames: tf.Tensor, variant: Variant, expected: RequestShape) -> tf.Tensor:
+    """The frames, once it is sure that they are `expected`."""
+    shape = tf.shape(frames)
+    *counts, length, height, width, _ = tf.unstack(shape)
+    fits = (length == variant.clip.frames) & (tf.minimum(height, width) >= SMALLEST_SIDE)
+    fits &= tf.reduce_min(tf.stack(counts)) > 0
+    names = " and ".join(str(axis) for axis in expected.axes[: len(counts)])
+    rule = (
+        f"{variant.name} takes uint8 frames of shape {expected}, {names} at least 1, "
+        f"H and W at least {SMALLEST_SIDE}, sampled with {_sampling(variant)}"
+    )
+    with tf.control_dependencies([_require(fits, rule, shape)]):
+        return tf.identity(frames)
 
 
 def _require(condition: tf.Tensor, rule: str, shape: tf.Tensor) -> tf.Operation:
