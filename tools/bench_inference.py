@@ -34,6 +34,7 @@ MAIN, MAIN_SIZE = "slowfast_r50_8x8", 256
 OTHERS = ("slowfast_r50_4x16", "slowfast_r101_8x8", "x3d_s_13x6", "slowfast_nano")
 OURS = ("kerasfast_float32", "kerasfast_bfloat16")
 PARTS = ("contenders", "models", "growth", "scores")
+_MAKING_SECONDS = 240.0  # an export checks itself with a clip, which takes minutes in a type without kernels
 _PACKAGES = (
     *("tensorflow", "keras", "numpy", "torch", "pytorchvideo", "openvino", "onnxruntime", "onnx", "onnxscript"),
 )
@@ -54,9 +55,12 @@ def entrants(
     for kind in sorted({CONTENDERS[one].needs for one in chosen if one not in too_slow} - {""}):
         if (folder / kind).exists():
             continue
-        made = subprocess.run(
-            script("inference_contenders.py", f"make={kind}", name, folder, size), capture_output=True, text=True
-        )
+        command = script("inference_contenders.py", f"make={kind}", name, folder, size)
+        try:
+            made = subprocess.run(command, capture_output=True, text=True, timeout=_MAKING_SECONDS)
+        except subprocess.TimeoutExpired:
+            refused[kind] = f"to export it took longer than {_MAKING_SECONDS:g} s"
+            continue
         if made.returncode:
             refused[kind] = made.stderr.strip().splitlines()[-1]
     found = []
