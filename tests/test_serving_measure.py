@@ -6,15 +6,9 @@ import math
 import pytest
 
 from kerasfast.models.classifier import build
-from kerasfast.serving.measure import (
-    Measurement,
-    Speed,
-    available_cores,
-    bfloat16_arithmetic,
-    measure,
-    onednn_is_on,
-    processor_flags,
-)
+from kerasfast.registry import load
+from kerasfast.serving.measure import Measurement, Speed, measure
+from kerasfast.serving.processor import available_cores, onednn_is_on
 from kerasfast.serving.saved_model import PRECISIONS
 
 
@@ -33,17 +27,29 @@ def found(float32=0.1, bfloat16=0.05, **fields):
     return Measurement("slow_nano", (1, 4, 64, 64, 3), speeds, **values)
 
 
-def test_a_real_model(model):
-    measured = measure(model, batch_size=2, precisions=["float32"], seconds=0.05)
+def test_a_real_model_on_a_processor_without_kernels(model, monkeypatch):
+    monkeypatch.setattr("kerasfast.serving.measure.bfloat16_has_kernels", lambda: False)
+    monkeypatch.setattr("kerasfast.serving.measure.on_gpu", lambda: False)
+    measured = measure(model, batch_size=2, seconds=0.05)
     assert measured.frames == (2, 4, 64, 64, 3)
     (only,) = measured.speeds
-    assert only.calls >= 5
+    assert (only.precision, measured.left_out) == ("float32", ("bfloat16",))
+    assert only.calls >= 1
     assert 0 < only.median_seconds <= only.p90_seconds
     assert only.clips_per_second == pytest.approx(2 / only.median_seconds)
     assert only.peak_mib is None or only.peak_mib > 100
     assert measured.cores == available_cores()
     assert measured.onednn == onednn_is_on()
+    assert measured.advice()[0].startswith("Use float32: TensorFlow has no kernels for bfloat16")
     assert measured.to_dict()["use"] == "float32"
+
+
+@pytest.mark.slow
+def test_both_precisions_of_trained_weights():
+    measured = measure(load("slowfast_nano.miniature"), precisions=["float32", "bfloat16"], seconds=0.2)
+    assert [one.precision for one in measured.speeds] == ["float32", "bfloat16"]
+    assert 0 < measured.largest_difference < 0.03
+    assert measured.advice()[0].startswith("Use ")
 
 
 @pytest.mark.parametrize(
@@ -97,16 +103,6 @@ def test_onednn_off_is_a_warning():
     assert len(found(onednn=False, gpu=True).advice()) == 1
     alone = dataclasses.replace(found(), speeds=(speed("float32", 0.1),))
     assert alone.advice() == []
-
-
-def test_flags_of_processors(tmp_path):
-    intel, arm = tmp_path / "intel", tmp_path / "arm"
-    intel.write_text("model name : x\nflags\t\t: fpu avx2 avx512_bf16 amx_bf16\nbugs : y\n")
-    arm.write_text("Features\t: fp asimd i8mm\n")
-    assert processor_flags(intel) == {"fpu", "avx2", "avx512_bf16", "amx_bf16"}
-    assert bfloat16_arithmetic(processor_flags(intel)) is True
-    assert bfloat16_arithmetic(processor_flags(arm)) is False
-    assert bfloat16_arithmetic(processor_flags(tmp_path / "none")) is None
 
 
 def test_precisions_are_those_of_the_export():

@@ -15,13 +15,14 @@ from __future__ import annotations
 import argparse
 import json
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from pathlib import Path
 from typing import Any
 
 from contest import ROOT, Entrant, contest, machine, script, versions
 from inference_contenders import CONTENDERS
 from matrix_multiply import LIBRARIES, PRECISIONS
+from performance_figures import best
 
 from kerasfast.models.classifier import build
 from kerasfast.models.cost import multiply_adds
@@ -33,6 +34,7 @@ MAIN, MAIN_SIZE = "slowfast_r50_8x8", 256
 OTHERS = ("slowfast_r50_4x16", "slowfast_r101_8x8", "x3d_s_13x6", "slowfast_nano")
 OURS = ("kerasfast_float32", "kerasfast_bfloat16")
 PARTS = ("contenders", "models", "growth", "scores")
+_MAKING_SECONDS = 240.0  # an export checks itself with a clip, which takes minutes in a type without kernels
 _PACKAGES = (
     *("tensorflow", "keras", "numpy", "torch", "pytorchvideo", "openvino", "onnxruntime", "onnx", "onnxscript"),
 )
@@ -43,17 +45,22 @@ def size_of(name: str, largest: int) -> int:
     return min(largest, variant(name).test_crop_size)
 
 
-def entrants(name: str, work: Path, chosen: Iterable[str], size: int, largest: int) -> list[Entrant]:
-    """The contenders with what they need, and the matrix multiplications."""
+def entrants(
+    name: str, work: Path, chosen: Iterable[str], size: int, largest: int, too_slow: Container[str] = ()
+) -> list[Entrant]:
+    """The contenders with what they need, and the matrix multiplications; `too_slow` need not try."""
     folder = work / f"{name}-{size}"
     refused: dict[str, str] = {}
     chosen = list(chosen)
-    for kind in sorted({CONTENDERS[one].needs for one in chosen} - {""}):
+    for kind in sorted({CONTENDERS[one].needs for one in chosen if one not in too_slow} - {""}):
         if (folder / kind).exists():
             continue
-        made = subprocess.run(
-            script("inference_contenders.py", f"make={kind}", name, folder, size), capture_output=True, text=True
-        )
+        command = script("inference_contenders.py", f"make={kind}", name, folder, size)
+        try:
+            made = subprocess.run(command, capture_output=True, text=True, timeout=_MAKING_SECONDS)
+        except subprocess.TimeoutExpired:
+            refused[kind] = f"to export it took longer than {_MAKING_SECONDS:g} s"
+            continue
         if made.returncode:
             refused[kind] = made.stderr.strip().splitlines()[-1]
     found = []
@@ -61,6 +68,8 @@ def entrants(name: str, work: Path, chosen: Iterable[str], size: int, largest: i
         contender = CONTENDERS[one]
         without = name.endswith("_nano") and "torch" in (contender.family, contender.needs.removeprefix("onnx"))
         reason = "PyTorchVideo has no such network" if without else refused.get(contender.needs, "")
+        if one in too_slow:
+            reason = f"cut off on {MAIN} already"
         found.append(Entrant(one, script("inference_contenders.py", one, name, folder, size), reason))
     for library in LIBRARIES:
         for precision in PRECISIONS:
@@ -81,6 +90,9 @@ def of_model(name: str, size: int, found: dict[str, dict[str, Any]]) -> dict[str
     for key, result in found.items():
         result |= {"title": CONTENDERS[key].title, "precision": CONTENDERS[key].precision}
         result["family"] = CONTENDERS[key].family
+        given = result.get("facts", {}).get("precision", "")
+        if "float32" in given and result["precision"] != "float32":
+            result["computed"] = "float32"  # the processor or the library has no such arithmetic
     return {
         "size": size,
         "frames": model.clip.frames,
@@ -91,14 +103,11 @@ def of_model(name: str, size: int, found: dict[str, dict[str, Any]]) -> dict[str
     }
 
 
-def best_of(result: dict[str, Any], family: str, precision: str) -> str | None:
-    """The fastest contender of a family in a precision, `None` where all were skipped."""
-    times = {
-        name: found["median_seconds"]
-        for name, found in result["contenders"].items()
-        if found["family"] == family and found["precision"] == precision and "median_seconds" in found
-    }
-    return min(times, key=times.__getitem__) if times else None
+def cut_off(main: dict[str, Any] | None, name: str, size: int) -> set[str]:
+    """Contenders that took too long on the main network, where this one is no much smaller."""
+    if main is None or 10 * multiply_adds(build(name), size) < 1e9 * main["giga_multiply_adds"]:
+        return set()
+    return {key for key, found in main["contenders"].items() if "longer_than_seconds" in found}
 
 
 def _child(name: str, *arguments: object) -> Any:
@@ -133,20 +142,23 @@ def main() -> None:
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
         arguments.out.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
 
-    def run(name: str, chosen: Iterable[str]) -> dict[str, Any]:
+    def run(name: str, chosen: Iterable[str], too_slow: Container[str] = ()) -> dict[str, Any]:
         print(name, flush=True)
         size = size_of(name, arguments.size)
-        taking_part = entrants(name, work, chosen, size, arguments.largest)
+        taking_part = entrants(name, work, chosen, size, arguments.largest, too_slow)
         return of_model(name, size, contest(taking_part, arguments.rounds, limit=arguments.limit))
 
     if "contenders" in arguments.only:
         result["main"] = {"model": arguments.main, **run(arguments.main, arguments.contenders)}
         write()
     if "models" in arguments.only:
-        best = [best_of(result["main"], "torch", precision) for precision in PRECISIONS] if "main" in result else []
-        few = dict.fromkeys([*OURS, "torch_eager", *(name for name in best if name)])
+        contenders = result.get("main", {}).get("contenders", {})
+        fastest = [best(contenders, "torch", precision) for precision in PRECISIONS]
+        few = dict.fromkeys([*OURS, "torch_eager", *(name for name in fastest if name)])
         for name in arguments.models:
-            result.setdefault("models", {})[name] = run(name, [one for one in few if one in arguments.contenders])
+            chosen = [one for one in few if one in arguments.contenders]
+            found = run(name, chosen, cut_off(result.get("main"), name, size_of(name, arguments.size)))
+            result.setdefault("models", {})[name] = found
             write()
     if "growth" in arguments.only:
         names = list(dict.fromkeys([arguments.main, "slowfast_nano"]))

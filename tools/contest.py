@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kerasfast.serving.measure import available_cores, bfloat16_arithmetic, processor_flags
+from kerasfast.serving.processor import available_cores, bfloat16_arithmetic, processor_flags
 from kerasfast.serving.turns import Runner, TooSlowError, TurnError
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -172,10 +172,11 @@ def write_artefact(kind: str, name: str, work: Path, size: int) -> None:
         clip = tuple(pathways(variant(name), BATCH, size))
         torch.onnx.export(network(variant(name), size).eval(), clip, str(work / "onnx" / "torch.onnx"), dynamo=True)
         return
-    from kerasfast.models.classifier import build
+    from kerasfast.models.classifier import SMALLEST_SIDE, build
     from kerasfast.serving.saved_model import export
 
-    export(build(name), work / kind / "1", precision=kind)
+    # The export checks itself with clips of the size of testing; the smallest do, and frames of any size are served.
+    export(build(variant(name, test_crop_size=SMALLEST_SIDE)), work / kind / "1", precision=kind)
 
 
 def main() -> None:

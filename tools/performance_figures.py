@@ -87,11 +87,11 @@ def multiplication_rate(matmul: Result, precision: str) -> float | None:
 
 
 def share(model: Result, name: str) -> float | None:
-    """Part of the multiplication rate, in its precision, that a contender reaches."""
+    """Part of the multiplication rate, in the precision that it computes in, that a contender reaches."""
     found = model["contenders"].get(name, {})
     if "median_seconds" not in found:
         return None
-    rate = multiplication_rate(model["matmul"], found["precision"])
+    rate = multiplication_rate(model["matmul"], found.get("computed", found["precision"]))
     return None if rate is None else model["giga_multiply_adds"] / found["median_seconds"] / rate
 
 
@@ -148,6 +148,8 @@ def inference_figures(main: Result, scores: Result | None) -> list[Figure]:
             return Figure(name, f"at most {most:g} times its time", f"below {found} times", holds)
         holds = None if found is None else found.value <= most
         text = _why(contenders, own, other) if found is None else f"{found} times"
+        if found is not None and "computed" in contenders[other or own]:
+            text += f", which computes in {contenders[other or own]['computed']} here"
         return Figure(name, f"at most {most:g} times its time", text, holds)
 
     float32, bfloat16 = "kerasfast_float32", "kerasfast_bfloat16"

@@ -64,7 +64,7 @@ def contenders_table(model: Result) -> str:
         rows.append(
             (
                 found["title"],
-                found["precision"],
+                found["precision"] + (f", computed in {found['computed']}" if "computed" in found else ""),
                 _time(found["median_seconds"]),
                 "" if against is None else f"{against}",
                 "" if part is None else f"{100 * part:.0f} %",

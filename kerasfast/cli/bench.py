@@ -27,7 +27,7 @@ def bench(
     ] = "slowfast_r50_8x8",
     precision: Annotated[
         list[str] | None,
-        typer.Option(help="Precision to measure; may be given again.", show_default="each that export knows"),
+        typer.Option(help="Precision to measure; may be given again.", show_default="each that has kernels here"),
     ] = None,
     batch: Annotated[int, typer.Option(help="Clips of a call.")] = 1,
     crop_size: Annotated[

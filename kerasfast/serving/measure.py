@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import platform
 import statistics
 import sys
 import tempfile
@@ -14,6 +13,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kerasfast.serving.processor import (
+    available_cores,
+    bfloat16_arithmetic,
+    bfloat16_has_kernels,
+    on_gpu,
+    onednn_is_on,
+)
 from kerasfast.serving.turns import Runner, take_turns
 
 if TYPE_CHECKING:
@@ -25,8 +31,6 @@ if TYPE_CHECKING:
 WORTH = 1.1
 _FEWEST_CALLS = 5
 _TURN_SECONDS = 0.3  # calls of a fast model are counted together, so that handing over takes no part in a turn
-# Flags of /proc/cpuinfo, x86 and ARM, of instructions that multiply bfloat16.
-_BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,7 @@ class Measurement:
         gpu: Whether TensorFlow computes on a GPU.
         onednn: Whether TensorFlow has oneDNN's kernels on; `None` on another processor than x86.
         bfloat16_arithmetic: Whether the processor multiplies bfloat16; `None` where the system does not tell.
+        left_out: Precisions that were not measured, since TensorFlow has no kernels for them here.
         largest_difference: Largest difference of a probability between the precisions, on a clip of noise; `None` with
             random weights or a single precision.
     """
@@ -80,6 +85,7 @@ class Measurement:
     gpu: bool
     onednn: bool | None
     bfloat16_arithmetic: bool | None
+    left_out: tuple[str, ...] = ()
     largest_difference: float | None = None
 
     @property
@@ -92,6 +98,12 @@ class Measurement:
     def advice(self) -> list[str]:
         """Which precision to use and why, and what slows the machine down."""
         advice = [self._choice()] if len(self.speeds) > 1 else []
+        if self.left_out:
+            names = ", ".join(self.left_out)
+            advice.append(
+                f"Use float32: TensorFlow has no kernels for {names} on this processor and computes it many times "
+                f"slower, so it was left out. Ask for it by name to measure it all the same."
+            )
         if self.onednn is False and not self.gpu:
             advice.append(
                 "TensorFlow's oneDNN kernels are off, which can cost most of its speed on this processor: "
@@ -138,7 +150,8 @@ def measure(
 
     Args:
         model: A model of `kerasfast.load` or `kerasfast.build`; its weights play no part in its speed.
-        precisions: Those to measure; all that `kerasfast.export` knows by default.
+        precisions: Those to measure; by default all that `kerasfast.export` knows, but bfloat16 not on a processor
+            that TensorFlow has no such kernels for, where a call takes minutes.
         batch_size: Clips of a call.
         crop_size: Side of the frames in pixels; the architecture's for testing by default.
         seconds: About how long each precision is measured; five calls at least, unless they take four times as long.
@@ -150,7 +163,8 @@ def measure(
     from kerasfast.models.classifier import SMALLEST_SIDE
     from kerasfast.serving.saved_model import PRECISIONS, export
 
-    chosen = tuple(PRECISIONS if precisions is None else precisions)
+    left_out = set() if precisions is not None or on_gpu() or bfloat16_has_kernels() is not False else {"bfloat16"}
+    chosen = tuple(name for name in PRECISIONS if name not in left_out) if precisions is None else tuple(precisions)
     if not chosen or not set(chosen) <= set(PRECISIONS):
         raise ValueError(f"precisions must be among {', '.join(PRECISIONS)}. Received: {', '.join(chosen) or 'none'}.")
     if batch_size < 1:
@@ -184,6 +198,7 @@ def measure(
         gpu=facts["gpu"],
         onednn=facts["onednn"],
         bfloat16_arithmetic=bfloat16_arithmetic(),
+        left_out=tuple(sorted(left_out)),
         largest_difference=difference,
     )
 
@@ -219,30 +234,6 @@ def _largest_difference(scores: Sequence[dict[str, list[float]]]) -> float:
     )
 
 
-def available_cores() -> int:
-    """CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def processor_flags(path: str | os.PathLike[str] = "/proc/cpuinfo") -> frozenset[str]:
-    """What the processor says that it can do, as Linux lists it; empty on other systems."""
-    file = Path(path)
-    lines = file.read_text().splitlines() if file.is_file() else []
-    return frozenset(
-        flag for line in lines if line.lower().startswith(("flags", "features")) for flag in line.split(":")[1].split()
-    )
-
-
-def bfloat16_arithmetic(flags: frozenset[str] | None = None) -> bool | None:
-    """Whether the processor multiplies bfloat16; `None` where the system does not tell.
-
-    Args:
-        flags: Those of the processor, by default of this one.
-    """
-    known = processor_flags() if flags is None else flags
-    return bool(known & _BFLOAT16_FLAGS) if known else None
-
-
 def _served(path: str, shape: tuple[int, ...]) -> tuple[Callable[[], object], dict[str, Any]]:
     """A call of an exported model with a batch of noise, and what is to be known of its process."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -256,20 +247,11 @@ def _served(path: str, shape: tuple[int, ...]) -> tuple[Callable[[], object], di
         return {head: scores.numpy() for head, scores in function(frames=frames).items()}
 
     facts = {
-        "gpu": bool(tf.config.list_physical_devices("GPU")),
+        "gpu": on_gpu(),
         "onednn": onednn_is_on(),
         "scores": {head: scores[0].tolist() for head, scores in run().items()},
     }
     return run, facts
-
-
-def onednn_is_on() -> bool | None:
-    """Whether this process' TensorFlow has oneDNN's kernels on; `None` on another processor than x86."""
-    if platform.machine().lower() not in ("x86_64", "amd64"):
-        return None
-    from tensorflow.python.util import _pywrap_util_port
-
-    return bool(_pywrap_util_port.IsMklEnabled())
 
 
 if __name__ == "__main__":
