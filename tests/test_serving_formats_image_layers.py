@@ -40,7 +40,9 @@ def test_pictures_give_what_volumes_give(layer):
     pictures = with_image_layers(model)
     assert type(pictures.layers[1]) in (ImageConv, ImagePool) and pictures.layers[1].name == layer.name
     assert pictures.output_shape == model.output_shape
-    np.testing.assert_allclose(pictures(x), model(x), rtol=1e-5, atol=1e-5)
+    expected = np.asarray(model(x))
+    # Sums of another order: of each figure by the rounding of the largest.
+    np.testing.assert_allclose(pictures(x), expected, rtol=0, atol=1e-6 * np.abs(expected).max())
 
 
 def test_grouped_convolutions_stay():
