@@ -108,6 +108,8 @@ TESTED_BY = {
     "serving/formats/onnx_file.py": "test_serving_formats_export.py",
     "serving/formats/openvino_files.py": "test_serving_formats_export.py",
     "serving/formats/packages.py": "test_serving_formats_export.py",
+    "serving/card.py": "test_serving_saved_model.py",
+    "serving/new_folder.py": "test_serving_saved_model.py",
     "train/callbacks.py": "test_train_recipe.py",
     "train/recipe_sections.py": "test_train_recipe.py",
     "train/scoring/files.py": "test_train_scoring_report.py",

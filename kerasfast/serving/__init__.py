@@ -1,4 +1,4 @@
-"""Models as SavedModels. Each name loads its module on first use."""
+"""Models as SavedModels, and for other runtimes. Each name loads its module on first use."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ _MODULES = {
     "export": "saved_model",
     "export_format": "formats.export",
     "load_format": "formats.export",
+    "write_serving_config": "config",
 }
 __all__ = sorted(_MODULES)
 
