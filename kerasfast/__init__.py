@@ -30,6 +30,7 @@ _PUBLIC = {
     "list_models": ("kerasfast.registry", "list_models"),
     "load": ("kerasfast.registry", "load"),
     "recipes": ("kerasfast.train.recipes.recipe", ""),
+    "serving": ("kerasfast.serving", ""),
     "variant": ("kerasfast.models.variants", "variant"),
     "verify": ("kerasfast.verify", ""),
 }
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     import kerasfast.train.recipes.recipe as recipes  # noqa: F401
     from kerasfast import checkpoints as checkpoints
     from kerasfast import data as data
+    from kerasfast import serving as serving
     from kerasfast import verify as verify
     from kerasfast.data.clips import ClipSpec as ClipSpec
     from kerasfast.decoding import decode as decode

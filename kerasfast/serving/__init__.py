@@ -1,4 +1,4 @@
-"""Models as SavedModels. Each name loads its module on first use."""
+"""Models as SavedModels, and for other runtimes. Each name loads its module on first use."""
 
 from __future__ import annotations
 
