@@ -151,7 +151,7 @@ def test_export_refuses_int8_where_there_is_none(monkeypatch, capfd, tiny_run, t
     message = refuses(monkeypatch, capfd, "export", tiny_run, tmp_path / "a", "--format", "litert", "--int8")
     assert "int8 needs calibration clips" in message
     message = refuses(monkeypatch, capfd, "export", tiny_run, tmp_path / "a", "--format", "onnx", "--merge", "max")
-    assert "go with --format saved_model alone" in message
+    assert "belong to a SavedModel" in message
 
 
 def test_predict_names_the_classes(monkeypatch, capfd, tiny_run, charades_folder):
