@@ -51,7 +51,8 @@ def verdict(better: Line, worse: Line) -> str:
     """Whether one beats the other: in every seed, and on average by more than either of them spreads."""
     gains = np.subtract(better.values, worse.values)
     gain, spread = float(gains.mean()), max(better.spread, worse.spread)
-    said = f"{better.name} against {worse.name}: {gain:+.3f} on average, spread {spread:.3f}"
+    each = ", ".join(f"{one:+.3f}" for one in gains)
+    said = f"{better.name} against {worse.name}: {gain:+.3f} on average ({each}), spread {spread:.3f}"
     if (gains > 0).all() and gain > spread:
         return f"{said}. **Holds**, outside the spread."
     if (gains > 0).all():
