@@ -17,7 +17,11 @@ def test_the_page_is_of_the_committed_result():
 @pytest.mark.parametrize(
     ("better", "worse", "said"),
     [
-        ((0.5, 0.6, 0.55), (0.3, 0.35, 0.3), "+0.233 on average, spread 0.100. **Holds**, outside the spread."),
+        (
+            (0.5, 0.6, 0.55),
+            (0.3, 0.35, 0.3),
+            "+0.233 on average (+0.200, +0.250, +0.250), spread 0.100. **Holds**, outside the spread.",
+        ),
         ((0.5, 0.6, 0.55), (0.45, 0.5, 0.5), "Better with every seed, but **inside the spread**."),
         ((0.5, 0.6, 0.55), (0.3, 0.7, 0.3), "**Does not hold**: better with 2 of 3 seeds."),
         ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "**Does not hold**: better with 0 of 3 seeds."),

@@ -169,7 +169,7 @@ def plot(result: Mapping[str, Any], key: str, path: Path) -> None:
         axes.plot(one.values, [place] * len(one.values), "o", color="black", markersize=4)
     if lines[0].chance is not None:
         axes.axvline(lines[0].chance, color="black", linestyle="--", linewidth=1, label="chance")
-        axes.legend(frameon=False, loc="lower right")
+        figure.legend(frameon=False, loc="outside upper right")
     axes.set_yticks(range(len(lines)), [one.name for one in lines])
     axes.invert_yaxis()
     axes.set(xlabel=f"{label} (bar: mean, dots: seeds)", xlim=(0, None))
@@ -196,7 +196,8 @@ def page(result: Mapping[str, Any]) -> str:
         f" {videos['test']} of yet other subjects to test. Networks that are compared had the same number of epochs on"
         " them (the pretrained one has seen the single-label videos before), and every mAP is of 10 clips merged by"
         " their maximum unless a row says otherwise. The spread is the largest less the smallest of the seeds. A claim"
-        " holds where it does with every seed and by more on average than either side spreads. The rarest third of the"
+        " holds where it does with every seed and by more on average than either side spreads. Each seed is a data set of"
+        " its own, harder or easier for both sides; its gain stands in parentheses. The rarest third of the"
         f" actions is in at most {rarest} training videos each. Novel pairs are a verb and an object that no training"
         " video shows together. The best loss is picked on the test videos, so its lead is flattered.",
         "",
