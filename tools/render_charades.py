@@ -67,6 +67,7 @@ def longer(result: Mapping[str, Any], runs: Sequence[str]) -> list[str]:
     if not seeds:
         return []
     part = {"seeds": seeds}
+    runs = [run for run in runs if all(f"{run}_longer" in found["networks"] for found in seeds.values())]
     tables = []
     for metric, title in (("overall", "overall mAP"), ("motion", "action mAP, told by fast motion alone")):
         lines = [line(part, f"{run}_longer", metric, name=NAMES[run]) for run in runs]
@@ -196,8 +197,8 @@ def page(result: Mapping[str, Any]) -> str:
         f" {videos['test']} of yet other subjects to test. Networks that are compared had the same number of epochs on"
         " them (the pretrained one has seen the single-label videos before), and every mAP is of 10 clips merged by"
         " their maximum unless a row says otherwise. The spread is the largest less the smallest of the seeds. A claim"
-        " holds where it does with every seed and by more on average than either side spreads. Each seed is a data set of"
-        " its own, harder or easier for both sides; its gain stands in parentheses. The rarest third of the"
+        " holds where it does with every seed and by more on average than either side spreads. Each seed is a data set"
+        " of its own, harder or easier for both sides; its gain stands in parentheses. The rarest third of the"
         f" actions is in at most {rarest} training videos each. Novel pairs are a verb and an object that no training"
         " video shows together. The best loss is picked on the test videos, so its lead is flattered.",
         "",
