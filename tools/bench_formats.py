@@ -68,7 +68,6 @@ def write(model: Any, name: str, folder: Path, calibration: Path) -> tuple[dict[
         "format": format,
         "precision": precision,
         "bytes": report.bytes,
-        "export_seconds": round(report.seconds, 1),
         "largest_difference": float(f"{report.largest_difference:.2g}"),
     }
     return fields, run

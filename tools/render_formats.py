@@ -31,10 +31,9 @@ def formats_table(result: Mapping[str, Any]) -> str:
             row["precision"],
             f"{row['largest_difference']:.1e}",
             f"{row['bytes'] / 1e6:.2f} MB",
-            f"{row['export_seconds']:.0f} s",
         ]
         rows.append([*cells, f"{1e3 * row['median_seconds']:.1f} ms"] if timed else cells)
-    header = ["format", "precision", "largest difference", "size", "export"]
+    header = ["format", "precision", "largest difference", "size"]
     return table([*header, "one view"] if timed else header, rows)
 
 
