@@ -91,6 +91,7 @@ def load(
     embedding: int | None = None,
     dropout: float = 0.5,
     bn: str = "replica",
+    recompute: bool = False,
     dtype: Any = None,
     features_only: bool = False,
     **variant_overrides: Any,
@@ -111,6 +112,8 @@ def load(
         embedding: Width of a layer between pooling and heads, or `None`.
         dropout: Rate of dropout on the pooled features.
         bn: Batch-norm policy: `replica`, `sync` or `frozen`.
+        recompute: In training, keep the inputs of the stages alone and compute the rest again for the gradient: less
+            memory, and about a third more time.
         dtype: Keras dtype policy, or `None` for the global one.
         features_only: Return features instead of scores.
         **variant_overrides: Fields of the variant to replace.
@@ -147,6 +150,7 @@ def load(
         embedding=embedding,
         dropout=dropout,
         bn=bn,
+        recompute=recompute,
         dtype=dtype,
         features_only=features_only,
     )

@@ -120,11 +120,19 @@ def test_evaluate_needs_records(monkeypatch, capfd, tiny_run, tmp_path):
 
 
 def test_export_writes_a_saved_model(monkeypatch, capfd, tiny_run, tmp_path):
-    code, out, err = run(monkeypatch, capfd, "export", tiny_run, tmp_path / "1")
+    target = tmp_path / "serving" / "tiny" / "1"
+    options = ("--precision", "bfloat16", "--signatures", "jpeg_frames, views", "--merge", "mean", "--config")
+    code, out, err = run(monkeypatch, capfd, "export", tiny_run, target, *options)
     assert code == 0, err
-    assert "jpeg_frames" in out
-    assert (tmp_path / "1" / "saved_model.pb").is_file()
-    refuses(monkeypatch, capfd, "export", tiny_run, tmp_path / "1")
+    assert "signatures jpeg_frames, views; bfloat16" in out and "to it in float32" in out
+    card = json.loads((target / "assets.extra" / "card.json").read_text("utf-8"))
+    assert list(card["signatures"]) == ["jpeg_frames", "views"] and card["precision"] == "bfloat16"
+    assert {head["merge"] for head in card["heads"].values()} == {"mean"}
+    assert "/models/tiny" in (tmp_path / "serving" / "models.config").read_text("utf-8")
+    refuses(monkeypatch, capfd, "export", tiny_run, target)
+    refuses(monkeypatch, capfd, "export", tiny_run, tmp_path / "b" / "newest", "--config")
+    refuses(monkeypatch, capfd, "export", tiny_run, tmp_path / "b" / "1", "--signatures", "view")
+    assert not (tmp_path / "b").exists()
 
 
 def test_predict_names_the_classes(monkeypatch, capfd, tiny_run, charades_folder):

@@ -217,6 +217,7 @@ def test_config_is_complete():
         "embedding": 5,
         "dropout": 0.25,
         "bn": "frozen",
+        "recompute": True,
         "features_only": True,
         "dtype": "mixed_bfloat16",
         "name": "mine",

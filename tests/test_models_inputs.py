@@ -32,6 +32,20 @@ def test_layer_shapes():
     assert check_layer_shape(TimeDifference(), clip) == (2, 4, 5, 6, 3)
 
 
+@pytest.mark.parametrize(
+    "constants",
+    [
+        {},
+        {"pixel_mean": (123.675, 116.28, 103.53), "pixel_std": (58.395, 57.12, 57.375)},
+        {"pixel_std": (58.0, 57.0, 57.0)},
+    ],
+)
+def test_pixels_are_normalised_by_channel(constants):
+    row = tiny_variant(**constants)
+    got, pixels = seen(row, "fast", random_clip(row, batch=1))
+    reference.assert_close(got, pixels, 1e-6)
+
+
 @pytest.mark.parametrize(("rule", "chosen"), [("linspace", (0, 7)), ("stride", (0, 4))])
 def test_slow_frames(rule, chosen):
     row = tiny_variant(slow_frames=rule)

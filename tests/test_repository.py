@@ -103,6 +103,8 @@ TESTED_BY = {
     "data/pipeline/reading.py": "test_data_pipeline_training.py",
     "data/pipeline/windows.py": "test_data_pipeline_training.py",
     "models/row.py": "test_models_variants.py",
+    "serving/card.py": "test_serving_saved_model.py",
+    "serving/new_folder.py": "test_serving_saved_model.py",
     "train/callbacks.py": "test_train_recipe.py",
     "train/recipe_sections.py": "test_train_recipe.py",
     "train/scoring/files.py": "test_train_scoring_report.py",

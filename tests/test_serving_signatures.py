@@ -136,6 +136,14 @@ def test_bytes_that_are_no_jpeg_end_in_a_status(model, functions):
             functions["jpeg_frames"](frames=with_one(files, bad))
 
 
+@pytest.mark.parametrize(("height", "width"), [(4097, 1024), (64, 520), (520, 64)])
+def test_pictures_that_would_fill_the_memory_end_in_a_status(model, functions, height, width):
+    bad = tf.io.encode_jpeg(np.zeros((height, width, 3), np.uint8)).numpy()
+    with pytest.raises(tf.errors.InvalidArgumentError, match="may have up to 4096 pixels a side") as error:
+        functions["jpeg_frames"](frames=with_one(jpeg_clips(1, model.clip.frames, 64, 64), bad))
+    assert f"Received: shape [{height} {width}]" in str(error.value)
+
+
 def test_a_request_may_mix_clips_of_different_sizes(model, functions):
     size = model.variant.test_crop_size
     small, large = jpeg_clips(1, model.clip.frames, 64, 96), jpeg_clips(1, model.clip.frames, 140, 100, seed=1)

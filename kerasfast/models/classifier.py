@@ -12,6 +12,7 @@ from kerasfast.data.clips import ClipSpec
 from kerasfast.models.backbone import backbone
 from kerasfast.models.heads import KINETICS400, AveragePositions, Head, as_heads, classify, head_logits, pool
 from kerasfast.models.layers import LayerOptions
+from kerasfast.models.recompute import check_recompute, train_recomputing
 from kerasfast.models.row import Variant
 from kerasfast.models.variants import variant as find_variant
 
@@ -31,6 +32,8 @@ class VideoClassifier(keras.Model):
         embedding: Width of a ReLU layer between pooling and heads, or `None` for none.
         dropout: Rate of dropout on the pooled features.
         bn: Batch-norm policy: `replica`, `sync` or `frozen`.
+        recompute: In training, keep of each stage (stem, res2, ...) its input alone and compute the rest again for the
+            gradient: less memory, and about a third more time.
         features_only: Return features instead of scores.
         dtype: Keras dtype policy such as `mixed_bfloat16`; heads compute in float32 under every policy.
         name: Name of the model; the architecture's by default.
@@ -62,6 +65,7 @@ class VideoClassifier(keras.Model):
         embedding: int | None = None,
         dropout: float = 0.5,
         bn: str = "replica",
+        recompute: bool = False,
         features_only: bool = False,
         dtype: Any = None,
         name: str | None = None,
@@ -74,6 +78,8 @@ class VideoClassifier(keras.Model):
                 f"Received: dtype={policy.name!r}."
             )
         options = LayerOptions(bn=bn, dtype=policy)
+        if recompute:
+            check_recompute()
 
         # === Layers and functional model ===
         frames = keras.Input((variant.clip.frames, None, None, 3), dtype="float32", name="frames")
@@ -101,6 +107,7 @@ class VideoClassifier(keras.Model):
         self.variant = variant
         self.heads = {} if features_only else rows
         self.sampling = "clip"
+        self.recompute = recompute
         self.endpoints = features if features_only else {**endpoints, **outputs}
         self._config = {
             "variant": variant.to_dict(),
@@ -108,6 +115,7 @@ class VideoClassifier(keras.Model):
             "embedding": embedding,
             "dropout": dropout,
             "bn": bn,
+            "recompute": recompute,
             "features_only": features_only,
             "dtype": keras.dtype_policies.serialize(policy),
             "name": self.name,
@@ -121,6 +129,11 @@ class VideoClassifier(keras.Model):
     def __call__(self, frames: Any, *args: Any, **kwargs: Any) -> Any:
         check_frames(getattr(frames, "shape", None), self.variant)
         return super().__call__(frames, *args, **kwargs)
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        if self.recompute and training:
+            return train_recomputing(self, keras.ops.cast(inputs, "float32"))
+        return super().call(inputs, training=training, mask=mask)
 
     # A traced function generalises over the shapes it has met, so that `__call__` may see no shape at all and wrong
     # frames would reach an error deep in the graph; hence a look at the data before.
@@ -188,6 +201,7 @@ def build(
     embedding: int | None = None,
     dropout: float = 0.5,
     bn: str = "replica",
+    recompute: bool = False,
     dtype: Any = None,
     features_only: bool = False,
 ) -> VideoClassifier:
@@ -199,6 +213,7 @@ def build(
         embedding: Width of a layer between pooling and heads, or `None`.
         dropout: Rate of dropout on the pooled features.
         bn: Batch-norm policy: `replica`, `sync` or `frozen`.
+        recompute: In training, keep the inputs of the stages alone and compute the rest again for the gradient.
         dtype: Keras dtype policy, or `None` for the global one.
         features_only: Return features instead of scores.
 
@@ -215,6 +230,7 @@ def build(
         embedding=embedding,
         dropout=dropout,
         bn=bn,
+        recompute=recompute,
         dtype=dtype,
         features_only=features_only,
     )

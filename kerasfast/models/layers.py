@@ -17,6 +17,7 @@ import numpy as np
 from keras import ops
 
 from kerasfast.models.depthwise import DepthwiseConv3D
+from kerasfast.models.recompute import hand_out
 
 BATCH_NORM_POLICIES = ("replica", "sync", "frozen")
 
@@ -161,6 +162,10 @@ class BatchNorm(keras.layers.BatchNormalization):
         return self._plain(inputs, learning)
 
     def _update(self, mean: Any, unbiased_variance: Any) -> None:
+        if not hand_out(self, mean, unbiased_variance):
+            self.move(mean, unbiased_variance)
+
+    def move(self, mean: Any, unbiased_variance: Any) -> None:
         for moving, new in ((self.moving_mean, mean), (self.moving_variance, unbiased_variance)):
             moving.assign(moving * self.momentum + new * (1.0 - self.momentum))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-_MODULES = {"ExportReport": "saved_model", "export": "saved_model"}
+_MODULES = {"ExportReport": "saved_model", "export": "saved_model", "write_serving_config": "config"}
 __all__ = sorted(_MODULES)
 
 

@@ -16,6 +16,9 @@ from kerasfast.models.variants import Variant
 Network = Callable[[tf.Tensor], dict[str, tf.Tensor]]
 SIGNATURES = ("serving_default", "jpeg_frames", "views", "features")
 CENTRE = 1  # of the three positions of `crop_position`
+# Of JPEG frames. A file of a few kilobytes may hold 65500 x 65500 pixels, which are 13 GB once decoded; and one of
+# 1 x 4096 would be scaled to 256 x a million.
+LARGEST_SIDE, LARGEST_RATIO = 4096, 8
 
 
 @dataclass(frozen=True)
@@ -59,8 +62,9 @@ def signatures(
     """The traced functions of a SavedModel by name.
 
     - `serving_default` takes uint8 `frames` `(batch, T, H, W, 3)`, RGB.
-    - `jpeg_frames` takes string `frames` `(batch, T)`, the JPEG files of the frames of each clip, of any size. Each is
-      scaled to a short side of `variant.test_crop_size` and cropped to its centre, as in testing.
+    - `jpeg_frames` takes string `frames` `(batch, T)`, the JPEG files of the frames of each clip, of up to 4096
+      pixels a side. Each is scaled to a short side of `variant.test_crop_size` and cropped to its centre, as in
+      testing.
     - `views` takes uint8 `frames` `(batch, views, T, H, W, 3)`, any number of views of each video, and merges their
       scores. It computes one view of every video at a time, so that its memory does not grow with the views.
     - `features` takes what `serving_default` takes.
@@ -165,7 +169,20 @@ def _jpeg_signature(scores: Network, variant: Variant) -> Any:
 
 def _centre_view(size: int) -> Callable[[tf.Tensor], tf.Tensor]:
     """From a JPEG frame to its centre crop, through the functions that make testing views of clips."""
-    return lambda jpeg: crop_position(scale_short_side(decode(jpeg[None]), size), CENTRE, size)[0]
+    rule = (
+        f"A JPEG frame may have up to {LARGEST_SIDE} pixels a side, along one at most {LARGEST_RATIO} times as many as "
+        "along the other"
+    )
+
+    def view(jpeg: tf.Tensor) -> tf.Tensor:
+        sides = tf.io.extract_jpeg_shape(jpeg)[:2]  # from the header: nothing is decoded yet
+        longer, shorter = tf.reduce_max(sides), tf.reduce_min(sides)
+        fits = (longer <= LARGEST_SIDE) & (longer <= LARGEST_RATIO * shorter)
+        with tf.control_dependencies([_require(fits, rule, sides)]):
+            jpeg = tf.identity(jpeg)
+        return crop_position(scale_short_side(decode(jpeg[None]), size), CENTRE, size)[0]
+
+    return view
 
 
 def _checked_pixels(frames: tf.Tensor, variant: Variant, expected: RequestShape) -> tf.Tensor:

@@ -200,6 +200,7 @@ def build_model(recipe: Recipe, labels: LabelSpace) -> VideoClassifier:
         embedding=recipe.model.embedding,
         dropout=recipe.model.dropout,
         bn=recipe.model.bn,
+        recompute=recipe.model.recompute,
         dtype=recipe.model.dtype,
         **overrides,
     )

@@ -52,6 +52,7 @@ class Model:
         embedding: Width of a dense layer before the heads; none: no such layer.
         dropout: Rate before the heads.
         bn: Batch-norm policy: `replica`, `sync` or `frozen`.
+        recompute: Keep less for the gradient and compute it again: less memory, more time.
         dtype: Keras dtype policy such as `mixed_bfloat16`; none: the global one.
         clip: Clip of the model; none: the architecture's.
         variant: Other fields of the architecture to replace, such as `beta` or `head_fusion`.
@@ -63,6 +64,7 @@ class Model:
     embedding: int | None = None
     dropout: float = 0.5
     bn: str = "replica"
+    recompute: bool = False
     dtype: str | None = None
     clip: ClipTable | None = None
     variant: dict[str, Any] = field(default_factory=dict)
