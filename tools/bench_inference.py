@@ -53,7 +53,7 @@ def entrants(
     refused: dict[str, str] = {}
     chosen = list(chosen)
     for kind in sorted({CONTENDERS[one].needs for one in chosen if one not in too_slow} - {""}):
-        if (folder / kind).exists():
+        if (folder / kind / ("torch.onnx" if kind == "onnx" else "1")).exists():
             continue
         command = script("inference_contenders.py", f"make={kind}", name, folder, size)
         try:
