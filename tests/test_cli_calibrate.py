@@ -84,6 +84,8 @@ def test_calibrate_writes_points_that_predict_and_export_follow(monkeypatch, cap
     code, out, err = run(monkeypatch, capfd, *arguments)
     assert code == 0, err
     metrics = json.loads((a_run / "metrics-val-fitted.json").read_text("utf-8"))
+    assert "their F1 is too good" in " ".join(out.split())
+    assert metrics["protocol"]["thresholds"]["fitted_to"] == points.protocol
     for name, head in points.heads.items():  # the videos that they were fitted to
         assert metrics["heads"][name]["macro"]["f1"] == pytest.approx(head.validation["macro_f1"])
     assert "another choice of clips" in refuses(monkeypatch, capfd, *arguments, "--clips", "1")

@@ -30,7 +30,9 @@ def test_novel_actions_are_composed_clip_by_clip():
         "object": np.array([[0, 1], [0, 1], [0, 1], [0, 0]]),
         "action": np.array([[1, 0], [0, 0], [0, 1], [0, 0]]),
     }
-    found = charades_claims._novel(labels, {"novel_verb": verb, "novel_object": object_}, data, None)
+    found = charades_claims._novel(
+        labels, {"novel_verb": verb, "novel_object": object_}, data, {"verb": 1.0, "object": 1.0}
+    )
     assert found["novel_action"]["map"] == 1.0
     # Merged before they are composed, both videos would look the same.
     merged = verb.max(axis=1)[:, 0] * object_.max(axis=1)[:, 1]

@@ -100,13 +100,22 @@ def recipe_of(name: str, work: Path, epochs: Mapping[str, int], seed: int) -> Re
 def run_one(name: str, data: Miniature, work: Path, recipe: Recipe) -> dict[str, float]:
     """Train a network and keep its scores, unless that has been done; what it took."""
     folder, seconds = work / "runs" / name, work / f"{name}.seconds.json"
-    stale = (folder / RECIPE_FILE).is_file() and load(folder / RECIPE_FILE) != recipe
+    # Weights that it starts from count as part of a recipe: another pretraining makes another transfer.
+    begun_from = folder / "begun_from.txt"
+    weights = _sha256(Path(recipe.model.weights)) if RUNS[name.removesuffix(LONGER)].transferred else ""
+    same = load(folder / RECIPE_FILE) == recipe if (folder / RECIPE_FILE).is_file() else True
+    if begun_from.is_file():
+        same = same and begun_from.read_text("utf-8") == weights
+    stale = not same
     if stale:
         seconds.unlink(missing_ok=True)
+        (folder / "scores.npz").unlink(missing_ok=True)
     if stale or not (folder / "scores.npz").is_file():
         trained = (folder / "history.csv").is_file() and not (folder / "checkpoints").exists() and not stale
         with timed(seconds):
             if not trained:
+                folder.mkdir(parents=True, exist_ok=True)
+                begun_from.write_text(weights, "utf-8")
                 train(recipe, getattr(data, RUNS[name.removesuffix(LONGER)].data), folder, verbose=2, overwrite=stale)
             model = load_model(folder)
             splits = {"test": data.charades, "novel": data.novel} if name != "pretrain" else {}
@@ -125,7 +134,7 @@ def heads_of(data: Miniature, work: Path, seed: int) -> tuple[dict[str, Scores],
     """Scores of the heads on the features of the transferred network, what `composed` learned, and what it took."""
     weights = work / "runs" / "transfer" / WEIGHTS_FILE
     # Of these very weights: a network that is trained anew gets new heads.
-    folder = work / f"heads-{hashlib.sha256(weights.read_bytes()).hexdigest()[:12]}"
+    folder = work / f"heads-{_sha256(weights)[:12]}"
     folder.mkdir(exist_ok=True)
     seconds, learned = folder / "seconds.json", folder / "scales.json"
     missing = [name for name in HEADS if not (folder / f"{name}.npz").is_file()]
@@ -156,6 +165,10 @@ def timed(path: Path) -> Iterator[None]:
     finally:
         took = {"all": time.perf_counter() - begin, "cpu": _cpu_seconds() - cpu}
         path.write_text(json.dumps({key: round(before[key] + took[key], 1) for key in took}) + "\n", "utf-8")
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _cpu_seconds() -> float:

@@ -15,6 +15,7 @@ from kerasfast.models.composition import composed_scores
 from kerasfast.train.metrics import mean_average_precision
 from kerasfast.train.operating.thresholds import fit_thresholds, macro_f1
 
+PARTS = ("verb", "object")
 Scores = dict[str, np.ndarray]  # by split and head, such as `test_action`: (videos, clips, classes)
 
 
@@ -34,7 +35,7 @@ def summary(networks: dict[str, Scores], heads: dict[str, Scores], scales: dict[
 
     def maps(scores: Scores, scales: dict[str, float] | None = None) -> dict[str, Any]:
         merged = {head: scores[f"test_{head}"].max(axis=1) for head in labels}
-        return _maps(labels, merged, rarest) | _novel(novel, scores, data, scales)
+        return _maps(labels, merged, rarest) | _novel(novel, scores, data, scales or dict.fromkeys(PARTS, 1.0))
 
     scratch = networks["scratch"]
     ways = {
@@ -46,7 +47,7 @@ def summary(networks: dict[str, Scores], heads: dict[str, Scores], scales: dict[
         "networks": {name: maps(scores) for name, scores in networks.items()},
         # Novel pairs by one rule for all: the sum of the logits of verb and object. That of the weights that `composed`
         # has learned stands beside it.
-        "heads": {name: maps(scores, dict.fromkeys(scales, 1.0)) for name, scores in heads.items()}
+        "heads": {name: maps(scores) for name, scores in heads.items()}
         | {"composed_scaled": maps(heads["composed"], scales)},
         "views": {
             way: _maps(labels, {head: merge(scratch[f"test_{head}"]) for head in labels}, rarest)
@@ -69,11 +70,9 @@ def _maps(labels: dict[str, np.ndarray], scores: dict[str, np.ndarray], rarest: 
     return {**maps, "overall": _pair(*overall)}
 
 
-def _novel(
-    labels: dict[str, np.ndarray], scores: Scores, data: Miniature, scales: dict[str, float] | None
-) -> dict[str, Any]:
+def _novel(labels: dict[str, np.ndarray], scores: Scores, data: Miniature, scales: dict[str, float]) -> dict[str, Any]:
     """On pairs that no training video shows: actions are composed, clip by clip, of their verbs and objects."""
-    views = {head: scores[f"novel_{head}"] for head in ("verb", "object")}
+    views = {head: scores[f"novel_{head}"] for head in PARTS}
     known = len(data.labels.heads["action"])
     parts = {head: data.novel_labels.implied[head][known:] for head in views}
     flat = {head: values.reshape(-1, values.shape[-1]) for head, values in views.items()}

@@ -181,6 +181,8 @@ def page(result: Mapping[str, Any]) -> str:
     """The whole page."""
     seeds = result["seeds"].values()
     runs = [run for seed in seeds for name, run in seed["seconds"].items() if not name.endswith("_longer")]
+    longer_too = any(name.endswith("_longer") for seed in seeds for name in seed["seconds"])
+    unless = " (without the trainings that are called longer)" if longer_too else ""
     minutes, cpu = sum(run["all"] for run in runs) / 60, sum(run["cpu"] for run in runs) / 60
     videos = next(iter(seeds))["videos"]
     rarest = max(seed["rarest_third"]["most_training_videos"] for seed in seeds)
@@ -191,7 +193,7 @@ def page(result: Mapping[str, Any]) -> str:
         "Written by `tools/render_charades.py` from `benchmarks/charades.json`. The command"
         f" `{result['command']}` generated the data of each seed, trained every network on them and scored it on their"
         f" test videos, on {result['machine']['cores']} cores ({versions}). It took {minutes:.0f} minutes in all, of"
-        f" the 75 that it may take, and {cpu:.0f} minutes of one core (without the trainings that are called longer).",
+        f" the 75 that it may take, and {cpu:.0f} minutes of one core{unless}.",
         "",
         f"A seed has {videos['train']} videos to train, {videos['val']} of other subjects to fit thresholds on and"
         f" {videos['test']} of yet other subjects to test. Networks that are compared had the same number of epochs on"
@@ -200,7 +202,9 @@ def page(result: Mapping[str, Any]) -> str:
         " holds where it does with every seed and by more on average than either side spreads. Each seed is a data set"
         " of its own, harder or easier for both sides; its gain stands in parentheses. The rarest third of the"
         f" actions is in at most {rarest} training videos each. Novel pairs are a verb and an object that no training"
-        " video shows together. The best loss is picked on the test videos, so its lead is flattered.",
+        " video shows together; for every network and head their score is the sum of the logits of verb and object, and"
+        " where it says so by the scales that the compositional head has learned. Chance for F1 is what naming every"
+        " action of every video gives. The best loss is picked on the test videos, so its lead is flattered.",
         "",
     ]
     for title, section in SECTIONS.items():

@@ -113,6 +113,7 @@ def _evaluate(
     file: Path | None,
 ) -> tuple[dict[str, Any], Path | None]:
     start_tensorflow()
+    from kerasfast.data.files import write_json
     from kerasfast.train.evaluate import evaluate as score
     from kerasfast.train.operating.points import VIEW_KEYS, OperatingPoints
     from kerasfast.train.run import evaluation_protocol, load_model
@@ -123,8 +124,8 @@ def _evaluate(
     if quick:  # in place of the recipe's views, and of its file
         protocol = {name: value for name, value in protocol.items() if name not in ("clips", "crops")}
         protocol["protocol"] = "quick"
+    points = OperatingPoints.of_run(model, loaded) if fitted else None
     if fitted:
-        points = OperatingPoints.of_run(model, loaded)
         if points is None:
             raise ValueError(f"--fitted needs operating points beside the weights. Run: kerasfast calibrate {model}")
         scored = written["heads"] or list(points.heads)
@@ -136,11 +137,16 @@ def _evaluate(
                 f"Thresholds hold for the views that they were fitted to: {views}. Received: another choice of "
                 f"{', '.join(other)}. Leave it out, or calibrate for it."
             )
+        if asked.get("split", protocol.get("split", "test")) == points.protocol["split"]:
+            out.print("The thresholds were fitted to the videos of this split: their F1 is too good.", style="red")
         protocol |= views
     suffix = [*([] if usual else [asked["split"]]), *(["quick"] if quick else []), *(["fitted"] if fitted else [])]
     file = file or _in_run(model, *suffix)
     with progress("Views") as report:
         metrics = score(loaded, records, **(protocol | asked), **written, out=file, progress=report, announce=_announce)
+    if points is not None and file is not None:
+        metrics["protocol"]["thresholds"] = {"fitted_to": points.protocol, "weights_sha256": points.weights_sha256}
+        write_json(file, metrics)
     return metrics, file
 
 

@@ -86,8 +86,7 @@ def _whole(
     with progress("Clips") as report:
         scores = predict_video(model, video, **views, progress=report)
     _show(model, f"{Path(video).name}: {_views(views)}", scores, top, points)
-    if points is not None and any(points.protocol[key] != views[key] for key in ("clips", "crops")):
-        out.print(f"The operating points were fitted on {_views(points.protocol)} a video.", style="yellow")
+    _note_other_views(points, {key: views[key] for key in ("clips", "crops")})
 
 
 def _served(
@@ -101,7 +100,10 @@ def _served(
         raise ValueError(str(error)) from error
     with client, progress("Views") as report:
         scores = client.scores(video, clips=clips, crops=crops, progress=report)
-    _show(client.card, f"{Path(video).name}, by {model} on {host}", scores, top, client.card.points)
+    points = client.card.points
+    _show(client.card, f"{Path(video).name}, by {model} on {host}", scores, top, points)
+    asked = {key: value for key, value in (("clips", clips), ("crops", crops)) if value is not None}
+    _note_other_views(points, asked)
 
 
 def _show(
@@ -119,6 +121,11 @@ def _show(
     out.print(table)
     if points is not None:
         out.print(answers_table(points.decide({head: scores[head] for head in points.heads})))
+
+
+def _note_other_views(points: OperatingPoints | None, views: Mapping[str, int]) -> None:
+    if points is not None and any(points.protocol[key] != number for key, number in views.items()):
+        out.print(f"The operating points were fitted on {_views(points.protocol)} a video.", style="yellow")
 
 
 def answers_table(answers: Mapping[str, Answer]) -> Table:

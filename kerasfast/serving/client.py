@@ -106,6 +106,8 @@ class Client:
                 f"clip=ClipSpec(32, 2, 30), crop_size=256. Received: card={card!r}, clip={clip!r}, "
                 f"crop_size={crop_size!r}."
             )
+        if signature not in (None, PIXELS, JPEGS):
+            raise ValueError(f"signature must be {PIXELS!r} or {JPEGS!r}. Received: {signature!r}.")
         if not timeout > 0 or max_message_bytes < 1:
             raise ValueError(
                 f"timeout and max_message_bytes must be above 0. Received: {timeout!r}, {max_message_bytes!r}."
@@ -134,7 +136,7 @@ class Client:
             ValueError: The model has no signature of that name.
         """
         if self._card is None:
-            (clip, size), outputs = self._clip, self._outputs(self._signature or PIXELS)
+            (clip, size), outputs = self._clip, self._outputs(self._first)
             heads = {name: ServedHead(classes or 0) for name, classes in sorted(outputs.items())}
             self._card = Card(self._connection.model, clip, size, heads)  # pyright: ignore[reportArgumentType]
         return self._card
@@ -177,10 +179,11 @@ class Client:
             raise ValueError(f"Views must be uint8 (views, T, H, W, 3). Received: {ready.dtype} {ready.shape}.")
         total = (1 if whole else clips) * crops if ready is None else len(ready)
         rules = card.rules(merge, total)
-        self._check_heads(self._signature or PIXELS)  # a wrong address shows before a long video is decoded
+        self._check_heads(self._first)  # a wrong address shows before a long video is decoded
         if ready is None:
-            scaled = scaled_clips(video, card.clip, clips, card.crop_size, whole=whole)
-            views = (view for frames in scaled for view in crops_of(frames, crops, card.crop_size))
+            side = int(fitted.get("crop_size", card.crop_size))
+            scaled = scaled_clips(video, card.clip, clips, side, whole=whole)
+            views = (view for frames in scaled for view in crops_of(frames, crops, side))
         else:
             views = iter(ready)
         found: dict[str, list[np.ndarray]] = {name: [] for name in card.heads}
@@ -223,8 +226,15 @@ class Client:
         if waiting and signature:
             yield signature, np.stack(waiting)
 
+    @property
+    def _first(self) -> str:
+        """The signature to ask about the heads: the one that was given, else pixels where the model takes them."""
+        return self._signature or (PIXELS if PIXELS in self._connection.signatures() else JPEGS)
+
     def _chosen(self, pixels: np.ndarray) -> str:
         """The signature for views like this one."""
+        if PIXELS not in self._connection.signatures():
+            return JPEGS
         if isinstance(self._connection, RestConnection) or self._connection.message_bytes(pixels) > self._max_bytes:
             # The server scales JPEG files and takes their centre, which leaves only views of its own size as they are.
             same = pixels.shape[1:3] == (self.card.crop_size,) * 2

@@ -10,8 +10,8 @@ from kerasfast.data.files import write_text
 
 MODELS_FILE, BATCHING_FILE = "models.config", "batching.config"
 HEADING = "# Written by kerasfast, which writes it again as long as this line stays."
-# Clips that may wait. Each is held in memory as it came, 6.3 MB of 32 frames of 256x256 pixels, so that 64 are 400 MB;
-# with more the server answers UNAVAILABLE.
+# Rows that may wait for one signature. Each is held in memory as it came: 64 clips of 32 frames of 256x256 pixels are
+# 400 MB, and thirty views of each would be 12 GB. With more the server answers UNAVAILABLE.
 _WAITING_CLIPS = 64
 
 
@@ -30,8 +30,9 @@ def write_serving_config(
     highest version. The server takes the files with `--model_config_file=/models/models.config`,
     `--enable_batching` and `--batching_parameters_file=/models/batching.config`.
 
-    Requests are joined along their first axis, and only those that agree in all other axes: clips for
-    `serving_default` must have one height and width, for `views` also one number of views; `jpeg_frames` always fit.
+    Requests are joined along their first axis as they come. Those that may meet have to agree in all other axes: where
+    they do not, or one of them is refused, all requests of that batch fail. So send `serving_default` one height and
+    width and `views` one number of views, as `kerasfast.serving.client` does, or leave batching off.
 
     Args:
         folder: Where the models were exported to: `serving` for `serving/slowfast/1`.

@@ -8,12 +8,13 @@ import re
 _ADVICE = {
     "CANCELLED": "Ask again.",
     "DEADLINE_EXCEEDED": "The server took longer than `timeout`: raise it, or send less at once (max_message_bytes).",
-    "FAILED_PRECONDITION": "The model has no such signature: give another one, or export it again.",
+    "FAILED_PRECONDITION": "Either the model has no such signature (give another one, or export it again), or the "
+    "server put the request into a batch with one of another size (ask again).",
     "INVALID_ARGUMENT": "Check that the card, or clip and crop_size, are those of the version that is served.",
     "NOT_FOUND": "Give model= as the server names it (--model_name or its models.config), and a version that it has.",
     "RESOURCE_EXHAUSTED": "Send less at once (max_message_bytes), or later.",
     "UNAVAILABLE": "Check host and port (TF Serving: 8500 for gRPC, 8501 for REST), and whether it runs and has loaded "
-    "the model.",
+    "the model; or it is busy, then ask later.",
     "UNIMPLEMENTED": "Something else than TF Serving answers there; check host and port (8500 for gRPC).",
 }
 

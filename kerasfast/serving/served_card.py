@@ -74,14 +74,12 @@ class Card:
             ) from error
 
     def rules(self, merge: str | Mapping[str, str] | None, views: int) -> dict[str, str]:
-        """How views become one score, `max` or `mean` by head: as asked, as the operating points were fitted, as the
-        export merges, or the rule of the activation.
+        """How views become one score, `max` or `mean` by head: as asked, as the export merges, which is how the
+        operating points were fitted, or the rule of the activation.
 
         Raises:
             ValueError: An unknown rule or head, or nothing says how to merge the views.
         """
-        if merge is None and self.points is not None:
-            merge = self.points.protocol.get("merge")
         if isinstance(merge, Mapping) and set(merge) != set(self.heads):
             raise ValueError(f"merge must name the heads {', '.join(self.heads)}. Received: {', '.join(merge)}.")
         rules = {}

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 TENSORBOARD_FOLDER = "tensorboard"
 # What a run that is replaced left, and would be wrong of the new one.
-STALE = (WEIGHTS_FILE, "history.csv", "metrics.json", "curves.png", POINTS_FILE, "reliability.png")
+STALE = (WEIGHTS_FILE, "history.csv", "metrics*.json", "curves.png", POINTS_FILE, "reliability.png")
 
 
 @dataclass(frozen=True)
@@ -211,8 +211,8 @@ def _prepare(folder: Path, checkpoints: CheckpointFolder, new: bool) -> None:
     """Make the folder of a run, and take away what a run that is replaced left in it."""
     folder.mkdir(parents=True, exist_ok=True)
     if new:
-        for stale in STALE:
-            (folder / stale).unlink(missing_ok=True)
+        for stale in (path for pattern in STALE for path in folder.glob(pattern)):
+            stale.unlink(missing_ok=True)
         shutil.rmtree(folder / TENSORBOARD_FOLDER, ignore_errors=True)
         checkpoints.begin()
 
