@@ -33,6 +33,7 @@ def test_the_commands_of_the_design_are_there():
         "evaluate",
         "calibrate",
         "export",
+        "bench",
     }
 
 

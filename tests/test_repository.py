@@ -43,9 +43,10 @@ IMPORTERS = {
     "tensorflow_io": (),
     "tensorflow_serving": ("serving/grpc_service.py",),
     "typer": ("cli/",),
-    # models: the fused batch norm alone, so that everything else there runs on any backend of Keras.
+    # models: the fused batch norm and what replicas get alone, so that everything else there runs on any backend of Keras.
     "tensorflow": (
         "models/layers.py",
+        "models/replicas.py",
         "data/records/jpeg.py",
         "data/pipeline/",
         "data/records/executor.py",

@@ -108,7 +108,7 @@ FULL = """
 import resource, signal, sys
 import numpy as np
 sys.path.insert(0, {tests!r})
-from test_train_checkpoint_files import checkpoint
+from test_train_fitting_checkpoint_files import checkpoint
 from kerasfast.train.fitting.checkpoint_files import CheckpointFolder
 folder = CheckpointFolder({folder!r})
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ from kerasfast.models.backbone import backbone
 from kerasfast.models.heads import KINETICS400, AveragePositions, Head, as_heads, classify, head_logits, pool
 from kerasfast.models.layers import LayerOptions
 from kerasfast.models.recompute import check_recompute, train_recomputing
+from kerasfast.models.replicas import several_replicas, without_empty_batch
 from kerasfast.models.row import Variant
 from kerasfast.models.variants import variant as find_variant
 
@@ -133,7 +135,9 @@ class VideoClassifier(keras.Model):
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         if self.recompute and training:
             return train_recomputing(self, keras.ops.cast(inputs, "float32"))
-        return super().call(inputs, training=training, mask=mask)
+        network = functools.partial(super().call, training=training, mask=mask)
+        # Training batches are full.
+        return network(inputs) if training or not several_replicas() else without_empty_batch(network, inputs)
 
     # A traced function generalises over the shapes it has met, so that `__call__` may see no shape at all and wrong
     # frames would reach an error deep in the graph; hence a look at the data before.
