@@ -150,15 +150,14 @@ def test_an_old_keras_is_refused(monkeypatch):
 ON_JAX = """
 import keras
 import numpy as np
+from kerasfast.data.clips import ClipSpec
 from kerasfast.models.classifier import VideoClassifier
 from kerasfast.models.row import Pathway, Variant
-from kerasfast.data.clips import ClipSpec
 
 assert keras.backend.backend() == "jax"
-slow, fast = Pathway((1,), 1, (1,), (None,)), Pathway((1,), 5, (3,), (None,))
-row = Variant("tiny", ClipSpec(8, 2), slow=slow, fast=fast, alpha=4, beta=1 / 4,
-    stem_channels=8, stage_channels=(16,), spatial_strides=(1,), spatial_dilations=(1,), lateral_kernel=5)
-frames = np.random.default_rng(0).integers(0, 256, (2, 8, 64, 64, 3), dtype="uint8")
+row = Variant("tiny", ClipSpec(2, 2), slow=Pathway((1,), 1, (1,), (None,)), fast=None, stem_channels=2, stem_size=3,
+              stage_channels=(4,), spatial_strides=(2,), spatial_dilations=(1,))
+frames = np.random.default_rng(0).integers(0, 256, (2, 2, 64, 64, 3), dtype="uint8")
 weights = []
 for recompute in (False, True):
     keras.utils.set_random_seed(0)
@@ -167,13 +166,13 @@ for recompute in (False, True):
     before = model.get_weights()
     model.fit(frames, np.eye(3, dtype="float32")[:2], batch_size=2, epochs=1, verbose=0)
     weights.append(model.get_weights())
-moved = sum(np.any(old != new) for old, new in zip(before, weights[0]))
+moved = sum(bool(np.any(old != new)) for old, new in zip(before, weights[0]))
 print(moved, max(np.abs(a - b).max() for a, b in zip(*weights) if a.dtype == "float32"))
 """
 
 
 @pytest.mark.slow
 def test_on_jax_fit_learns_the_same_weights():
-    printed = run_python(ON_JAX, KERAS_BACKEND="jax", JAX_PLATFORMS="cpu", JAX_DISABLE_MOST_OPTIMIZATIONS="1")
+    printed = run_python(ON_JAX, KERAS_BACKEND="jax", JAX_PLATFORMS="cpu")
     moved, difference = printed.split()[-2:]
-    assert int(moved) > 20 and float(difference) < 1e-4
+    assert int(moved) >= 10 and float(difference) < 1e-5
