@@ -77,7 +77,7 @@ RUNS: dict[str, Run] = {
 }
 # The pathways once more, trained for longer: whether the limit of time decides about them.
 LONGER = "_longer"
-LONGER_RUNS = tuple(f"{name}{LONGER}" for name in ("scratch", "slow", "no_lateral"))
+LONGER_RUNS = tuple(f"{name}{LONGER}" for name in ("scratch", "no_lateral"))
 
 
 def recipe_of(name: str, work: Path, epochs: Mapping[str, int], seed: int) -> Recipe:
@@ -183,7 +183,7 @@ def main() -> None:
     parser.add_argument("--videos", type=int, default=900, help="training videos, a sixth of them for validation")
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--pretrain-epochs", type=int, default=12)
-    parser.add_argument("--longer-epochs", type=int, default=12, help="of the pathways alone, beside the others")
+    parser.add_argument("--longer-epochs", type=int, default=10, help="of the pathways alone, beside the others")
     parser.add_argument("--longer-seeds", type=int, nargs="*", default=[], help="seeds to train longer on too")
     parser.add_argument("--out", type=Path, default=RESULT)
     arguments = parser.parse_args()

@@ -207,7 +207,8 @@ def page(results: Result) -> str:
         figures += inference_figures(inference["main"], inference.get("scores"))
     if training:
         figures += training_figures(next(iter(training["models"].values()))["contenders"])
-    parts += ["## Asked and found", "", figures_table(figures)]
+    if figures:
+        parts += ["## Asked and found", "", figures_table(figures)]
     if "main" in inference:
         parts += ["## A view", "", machine_text(inference), ""]
         for name, model in {inference["main"]["model"]: inference["main"], **inference.get("models", {})}.items():
