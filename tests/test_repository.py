@@ -43,7 +43,7 @@ IMPORTERS = {
     "tensorflow_io": (),
     "tensorflow_serving": ("serving/grpc_service.py",),
     "typer": ("cli/",),
-    # models: the fused batch norm and what replicas get alone, so that everything else there runs on any backend of Keras.
+    # models: the fused batch norm and replicas alone, so that everything else there runs on any backend of Keras.
     "tensorflow": (
         "models/layers.py",
         "models/replicas.py",
