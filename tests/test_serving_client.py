@@ -153,7 +153,7 @@ def test_what_the_server_lacks(served, host, video):
             predict(video, host, model=name, card=folder / "1", version=version)
         assert error.value.status == "NOT_FOUND" and error.value.host == host
     predict(video, host, model="tiny", card=folder, version=1, clips=1, crops=1)
-    with pytest.raises(ValueError, match=r"signature must be one of .*jpeg_frames.*Received: signature='frames'"):
+    with pytest.raises(ValueError, match=r"signature must be 'serving_default' or 'jpeg_frames'. Received: 'frames'"):
         predict(video, host, model="tiny", card=folder, signature="frames")
 
 

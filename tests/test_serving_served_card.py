@@ -67,7 +67,10 @@ def test_who_says_how_views_are_merged(extra):
     points = {"verb": HeadPoint("sigmoid", (0.5,) * 4), "action": HeadPoint("softmax", (0.0,) * 7)}
     OperatingPoints(points, "", {"clips": 3, "crops": 1, "merge": "mean"}, {}).save(extra)
     (extra / "card.json").write_text(json.dumps({**card, "operating_points": "operating_points.json"}))
-    assert Card.read(extra).rules(None, 30) == {"verb": "mean", "action": "mean"}
+    assert Card.read(extra).rules(None, 30) == {"verb": "mean", "action": "max"}  # what the export wrote comes first
+    del points["verb"]
+    OperatingPoints(points, "", {"clips": 3, "crops": 1, "merge": {"action": "mean"}}, {}).save(extra)
+    assert Card.read(extra).rules(None, 30) == {"verb": "max", "action": "max"}  # points of other heads say nothing
     for merge, message in (("sum", r"merge must be 'max' or 'mean'"), ({"verb": "max"}, r"merge must name the heads")):
         with pytest.raises(ValueError, match=message):
             Card.read(extra).rules(merge, 30)

@@ -74,8 +74,8 @@ class Card:
             ) from error
 
     def rules(self, merge: str | Mapping[str, str] | None, views: int) -> dict[str, str]:
-        """How views become one score, `max` or `mean` by head: as asked, as the export merges, which is how the
-        operating points were fitted, or the rule of the activation.
+        """How views become one score, `max` or `mean` by head: as asked, as the export merges, as the operating points
+        of the head were fitted, or the rule of the activation.
 
         Raises:
             ValueError: An unknown rule or head, or nothing says how to merge the views.
@@ -84,7 +84,7 @@ class Card:
             raise ValueError(f"merge must name the heads {', '.join(self.heads)}. Received: {', '.join(merge)}.")
         rules = {}
         for name, head in self.heads.items():
-            rule = merge[name] if isinstance(merge, Mapping) else merge or head.merge
+            rule = merge[name] if isinstance(merge, Mapping) else merge or head.merge or self._fitted_rule(name)
             if rule is None and head.activation is None and views > 1:
                 raise ValueError(
                     f"Without a card nothing says how to merge {views} views. Give merge='max' (sigmoid heads) or "
@@ -92,6 +92,13 @@ class Card:
                 )
             rules |= merge_rules({name: head}, rule)  # pyright: ignore[reportArgumentType]  (it has an activation)
         return rules
+
+    def _fitted_rule(self, name: str) -> str | None:
+        """The rule of the operating points, where the head has one of them."""
+        if self.points is None or name not in self.points.heads:
+            return None
+        merge = self.points.protocol.get("merge")
+        return merge.get(name) if isinstance(merge, Mapping) else merge
 
     @classmethod
     def _parse(cls, values: Mapping[str, Any], folder: Path) -> Card:
