@@ -1,0 +1,1 @@
+"""What a model sees: predictions over time, explanations and reports."""

@@ -1,0 +1,63 @@
+"""What was seen when: scores of a video's windows, and the segments that they add up to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A class over a stretch of time.
+
+    Attributes:
+        head: Name of the head.
+        index: The class, counted from 0.
+        label: Its name; `class 17` where the head has no names.
+        start_seconds: When it begins, after the first frame of the video.
+        end_seconds: When it ends.
+        score: Highest score of its windows; None for ground truth.
+    """
+
+    head: str
+    index: int
+    label: str
+    start_seconds: float
+    end_seconds: float
+    score: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Timeline:
+    """Scores of windows that slide over a video, and what they add up to.
+
+    Attributes:
+        source: The video: a path, an address or a camera.
+        model: Name of the model.
+        starts: When each window begins, in seconds after the first frame of the video, `(windows,)`.
+        ends: When each ends, `(windows,)`.
+        scores: Head name to `(windows, classes)` float32.
+        labels: Head name to class names.
+        thresholds: Head name to the score from which a class counts as seen, `(classes,)`.
+        segments: What is seen, by head, then by start.
+        truth: Segments of the annotations, where there are any.
+        ended: Why the video was not seen to its end ("broke off after 240 frames ..."), or None.
+    """
+
+    source: str
+    model: str
+    starts: np.ndarray
+    ends: np.ndarray
+    scores: Mapping[str, np.ndarray]
+    labels: Mapping[str, Sequence[str]]
+    thresholds: Mapping[str, np.ndarray]
+    segments: tuple[Segment, ...] = ()
+    truth: tuple[Segment, ...] = ()
+    ended: str | None = field(default=None, kw_only=True)
+
+    @property
+    def duration_seconds(self) -> float:
+        """When the last window ends; 0 without windows."""
+        return float(self.ends[-1]) if len(self.ends) else 0.0
