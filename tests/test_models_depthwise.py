@@ -54,6 +54,21 @@ def test_like_the_grouped_convolution_of_keras():
     assert check_layer_shape(ours, clip) == (1, 4, 6, 6, 4)
 
 
+@pytest.mark.parametrize("size", [(3, 3, 3), (5, 1, 1)])
+@pytest.mark.parametrize("padding", ["same", "valid"])
+def test_bias_and_padding(size, padding):
+    clip = noise(2, 6, 6, 6, 4)
+    ours = DepthwiseConv3D(4, size, padding=padding, activation="relu")
+    got = ours(clip)
+    weights = [noise(*size, 1, 4, seed=1), noise(4, seed=2)]
+    ours.set_weights(weights)
+    grouped = keras.layers.Conv3D(4, size, padding=padding, groups=4, activation="relu")
+    grouped.build(clip.shape)
+    grouped.set_weights(weights)
+    assert got.shape == ours.compute_output_shape(clip.shape)
+    reference.assert_close(ours(clip), np.asarray(grouped(clip)))
+
+
 def test_starts_with_the_deviation_of_its_output_channels():
     """sqrt(2 / (channels x taps)), as torch's kaiming_normal with fan_out takes a grouped kernel."""
     layer = layers.conv(

@@ -127,9 +127,9 @@ CONTENDERS: dict[str, Contender] = {
     "keras_float32": Contender("Keras model in a tf.function, not folded", "float32", "keras", _keras),
     "torch_eager": Contender("PyTorchVideo, eager", "float32", "torch", _torch("eager")),
     "torch_channels_last": Contender("PyTorchVideo, channels_last_3d", "float32", "torch", _torch("channels_last")),
-    "torch_frozen": Contender("PyTorchVideo, TorchScript frozen and optimised", "float32", "torch", _torch("frozen")),
+    "torch_frozen": Contender("PyTorchVideo, TorchScript frozen", "float32", "torch", _torch("frozen")),
     "torch_frozen_channels_last": Contender(
-        "PyTorchVideo, the same in channels_last_3d", "float32", "torch", _torch("frozen_channels_last")
+        "PyTorchVideo, TorchScript frozen, channels_last_3d", "float32", "torch", _torch("frozen_channels_last")
     ),
     "torch_compiled": Contender(
         "PyTorchVideo, torch.compile in channels_last_3d", "float32", "torch", _torch("compiled")
@@ -139,10 +139,10 @@ CONTENDERS: dict[str, Contender] = {
         "PyTorchVideo, autocast in channels_last_3d", "bfloat16", "torch", _torch("bfloat16_autocast_channels_last")
     ),
     "torch_bfloat16_frozen": Contender(
-        "PyTorchVideo, pure, TorchScript frozen and optimised", "bfloat16", "torch", _torch("bfloat16_frozen")
+        "PyTorchVideo, pure, TorchScript frozen", "bfloat16", "torch", _torch("bfloat16_frozen")
     ),
     "torch_bfloat16_frozen_channels_last": Contender(
-        "PyTorchVideo, the same in channels_last_3d", "bfloat16", "torch", _torch("bfloat16_frozen_channels_last")
+        "PyTorchVideo, pure, TorchScript frozen, channels_last_3d", "bfloat16", "torch", _torch("bfloat16_frozen_channels_last")
     ),
     "openvino_float32": Contender(
         "OpenVINO of kerasfast's SavedModel", "float32", "openvino", _openvino("f32", "kerasfast"), "float32"

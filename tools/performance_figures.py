@@ -122,6 +122,14 @@ def overhead_end(points: Iterable[tuple[float, float]], within: float = WITHIN) 
     return ordered[first][0] if first < len(ordered) - 1 else None
 
 
+def single_calls(points: Iterable[Mapping[str, Any]]) -> list[tuple[float, float]]:
+    """(10^9 multiply-adds, seconds) of the points of a growth that compute all at once.
+
+    Views do not: the signature computes one after the other, so that each has the overhead of a call of its own size.
+    """
+    return [(point["giga_multiply_adds"], point["seconds"]) for point in points if point["axis"] != "views"]
+
+
 def fixed_seconds(points: Sequence[tuple[float, float]]) -> float:
     """Seconds of a call that are there whatever it computes: the constant of time = a + b * multiply-adds.
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure
-from performance_figures import overhead_end, share
+from performance_figures import overhead_end, share, single_calls
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart.
 _COLOURS = {"float32": "#0072B2", "bfloat16": "#D55E00"}
@@ -24,22 +24,29 @@ def _save(figure: Figure, path: Path) -> None:
 
 
 def contenders_plot(model: Mapping[str, Any], path: Path) -> None:
-    """A bar for every contender that was measured, fastest on top, with its share of the multiplication rate."""
+    """A bar for every contender that was measured, fastest on top, with its share of the multiplication rate.
+
+    A bar of a type that the processor has no arithmetic for would press the others flat: it leaves the picture.
+    """
     measured = {name: found for name, found in model["contenders"].items() if "median_seconds" in found}
     names = sorted(measured, key=lambda name: -measured[name]["median_seconds"])
     figure = Figure(figsize=(9, 0.8 + 0.36 * len(names)), layout="constrained")
     axes = figure.subplots()
+    end = 1.5 * max(found["median_seconds"] for found in measured.values() if found["precision"] == "float32")
     for row, name in enumerate(names):
         found = measured[name]
         own = name.startswith("kerasfast")
         axes.barh(row, found["median_seconds"], color=_COLOURS[found["precision"]], alpha=1.0 if own else 0.45)
         part = share(model, name)
         text = f" {found['median_seconds']:.3g} s" + ("" if part is None else f", {100 * part:.0f} %")
-        axes.text(found["median_seconds"], row, text, va="center", fontsize=8)
+        if found["median_seconds"] > end:
+            axes.text(end, row, f"{text} →  ", va="center", ha="right", fontsize=8, color="white")
+        else:
+            axes.text(found["median_seconds"], row, text, va="center", fontsize=8)
     titles = [f"{measured[name]['title']}, {measured[name]['precision']}" for name in names]
     axes.set_yticks(range(len(names)), titles, fontsize=8)
     axes.set(xlabel="seconds of a view, and share of the multiplication rate", title="One view of " + model["model"])
-    axes.margins(x=0.16)
+    axes.set_xlim(0, end)
     axes.spines[["top", "right"]].set_visible(False)
     _save(figure, path)
 
@@ -56,7 +63,7 @@ def growth_plot(growth: Mapping[str, Any], path: Path) -> None:
             )
             if own:
                 axes.plot(*zip(*own, strict=True), color=colour, marker=marker, ms=4, lw=1, label=axis)
-        end = overhead_end((point["giga_multiply_adds"], point["seconds"]) for point in points)
+        end = overhead_end(single_calls(points))
         if end is not None:
             axes.axvline(end, color="black", lw=0.8, ls="--", label="overhead ends")
         axes.set(xscale="log", xlabel="10$^9$ multiply-adds of a call", ylabel="ms for 10$^9$", title=name)

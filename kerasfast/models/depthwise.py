@@ -46,32 +46,44 @@ class DepthwiseConv3D(keras.layers.Conv3D):
             )
         super().build(input_shape)
 
+    def call(self, inputs: Any) -> Any:
+        outputs = self.convolution_op(inputs, self.kernel)
+        return outputs if self.activation is None else self.activation(outputs)
+
     def convolution_op(self, inputs: Any, kernel: Any) -> Any:
+        """The convolution, and the bias if there is one."""
         taps, height, width = self.kernel_size
+        if (height, width) == (1, 1) and self.strides == (1, 1, 1):
+            return self._over_time(inputs, kernel)
         if self.padding == "same":
             before = (taps - 1) // 2
             inputs = ops.pad(inputs, [(0, 0), (before, taps - 1 - before), (0, 0), (0, 0), (0, 0)])
         length = inputs.shape[1] - taps + 1
         total = None
         for tap in range(taps):
-            frames = inputs[:, tap : tap + length]
-            if (height, width) == (1, 1) and self.strides == (1, 1, 1):
-                term = frames * kernel[tap, 0, 0, 0]
-            else:
-                term = self._by_image(frames, ops.transpose(kernel[tap], (0, 1, 3, 2)))
+            # Of one tap, TensorFlow's kernel adds the bias as it computes; to the sum it would be a pass of its own.
+            bias = self.bias if self.use_bias and tap == 0 else None
+            term = self._by_image(inputs[:, tap : tap + length], kernel[tap], bias)
             total = term if total is None else total + term
         return total
 
-    def _by_image(self, frames: Any, kernel: Any) -> Any:
-        """Each frame under `kernel` `(height, width, channels, 1)`: `(batch, T, H, W, channels)` in and out."""
+    def _over_time(self, frames: Any, kernel: Any) -> Any:
+        """The frames as one picture of a row for each: a kernel along time is one of columns then."""
         batch, length, height, width, channels = ops.shape(frames)
-        images = ops.depthwise_conv(
-            ops.reshape(frames, (-1, height, width, channels)),
-            kernel,
-            strides=self.strides[1:],
-            padding=self.padding,
-            dilation_rate=self.dilation_rate[1:],
-            data_format="channels_last",
-        )
+        rows = ops.reshape(frames, (batch, length, height * width, channels))
+        rows = self._depthwise(rows, kernel[:, :, 0], self.bias if self.use_bias else None)
+        return ops.reshape(rows, (batch, ops.shape(rows)[1], height, width, channels))
+
+    def _by_image(self, frames: Any, kernel: Any, bias: Any) -> Any:
+        """Each frame under `kernel` `(height, width, 1, channels)`: `(batch, T, H, W, channels)` in and out."""
+        batch, length, height, width, channels = ops.shape(frames)
+        images = ops.reshape(frames, (-1, height, width, channels))
+        images = self._depthwise(images, kernel, bias, strides=self.strides[1:], dilation_rate=self.dilation_rate[1:])
         _, height, width, _ = ops.shape(images)
         return ops.reshape(images, (batch, length, height, width, channels))
+
+    def _depthwise(self, images: Any, kernel: Any, bias: Any, **options: Any) -> Any:
+        """`images` `(batch, H, W, channels)` under `kernel` `(height, width, 1, channels)`."""
+        kernel = ops.transpose(kernel, (0, 1, 3, 2))  # TensorFlow's order
+        images = ops.depthwise_conv(images, kernel, padding=self.padding, data_format="channels_last", **options)
+        return images if bias is None else images + bias
