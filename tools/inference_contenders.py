@@ -142,7 +142,10 @@ CONTENDERS: dict[str, Contender] = {
         "PyTorchVideo, pure, TorchScript frozen", "bfloat16", "torch", _torch("bfloat16_frozen")
     ),
     "torch_bfloat16_frozen_channels_last": Contender(
-        "PyTorchVideo, pure, TorchScript frozen, channels_last_3d", "bfloat16", "torch", _torch("bfloat16_frozen_channels_last")
+        "PyTorchVideo, pure, TorchScript frozen, channels_last_3d",
+        "bfloat16",
+        "torch",
+        _torch("bfloat16_frozen_channels_last"),
     ),
     "openvino_float32": Contender(
         "OpenVINO of kerasfast's SavedModel", "float32", "openvino", _openvino("f32", "kerasfast"), "float32"

@@ -242,7 +242,7 @@ def page(results: Result) -> str:
         for name, model in training["models"].items():
             parts += [
                 f"`{name}`, {model['batch']} clips at {model['size']} pixels, crossentropy, momentum; memory is the"
-                " peak above what the process had before there was a network.",
+                " peak above what the process had before there was a network, the median of several processes.",
                 "",
                 training_table(model),
             ]
