@@ -1,5 +1,5 @@
-"""What MkDocs does here beside its plugins: it publishes pages and files of the repository that lie outside of docs, and
-runs the notebooks.
+"""What MkDocs does here beside its plugins: it publishes files of the repository that lie outside of docs, and runs the
+notebooks.
 
 A page is written once, with links that work in the repository; on the site they point to the same file.
 """
