@@ -23,6 +23,7 @@ PUBLISHED = (
     *("training/recipes/*.toml", "benchmarks/*.json"),
 )
 _LINK = re.compile(r"(?<=\]\()(?![a-z]+:|#|/)([^)#\s]+)")
+_DOWNLOAD = '<a href="{}" download>This page as a notebook</a>'
 CELL_SECONDS = 300
 
 
@@ -34,7 +35,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         body, pictures = as_page(Path(str(notebook.abs_src_path)), bool(config.extra["run_notebooks"]))
         page = notebook.src_uri.removesuffix(".ipynb")
         name = posixpath.basename(notebook.src_uri)
-        files.append(File.generated(config, f"{page}.md", content=f"{body}\n\n[This notebook as a file]({name})\n"))
+        files.append(File.generated(config, f"{page}.md", content=f"{body}\n\n{_DOWNLOAD.format(name)}\n"))
         for picture, content in pictures.items():
             files.append(File.generated(config, f"{posixpath.dirname(page)}/{picture}", content=content))
     return files
@@ -44,10 +45,10 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     here = page.file.src_uri
     if (ROOT / "docs" / here).is_file() or here.startswith("notebooks/"):
         here = f"docs/{here}"
-    return _LINK.sub(lambda found: on_site(found[1], here, page.file.src_uri), markdown)
+    return _LINK.sub(lambda found: site_link(found[1], here, page.file.src_uri), markdown)
 
 
-def on_site(target: str, source: str, page: str) -> str:
+def site_link(target: str, source: str, page: str) -> str:
     """A link of a file of the repository, as it has to be on the site.
 
     Args:
@@ -57,6 +58,7 @@ def on_site(target: str, source: str, page: str) -> str:
     """
     path = posixpath.normpath(posixpath.join(posixpath.dirname(source), target))
     path = {"README.md": "index.md"}.get(path, path.removeprefix("docs/"))
+    path = re.sub(r"\.ipynb$", ".md", path)
     return posixpath.relpath(path, posixpath.dirname(page) or ".")
 
 
