@@ -106,7 +106,7 @@ def _frames(number: int) -> str:
 def draw(row: Variant, heads: str = "heads") -> Figure:
     """Both pathways of a row, input on the left: the bars in a box are its frames, its height its channels."""
     stages = columns(row)
-    figure = Figure(figsize=(2.0 * len(stages) + 3, 6.4))
+    figure = Figure(figsize=(1.45 * len(stages) + 2.4, 5.2))
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set(xlim=(-1.25, len(stages) + 0.55), ylim=(-0.75, 6.2))
     axes.axis("off")
@@ -143,12 +143,12 @@ def _draw_stage(axes: Axes, number: int, stage: Column) -> None:
         shape = f"{map_.frames} x {map_.side}² x {map_.channels}"
         axes.text(number, base - 0.14, shape, ha="center", va="top", fontsize=10)
         if map_.kernel:
-            axes.text(number, base - 0.36, map_.kernel, ha="center", va="top", fontsize=9, color="#555555")
+            axes.text(number, base - 0.36, map_.kernel, ha="center", va="top", fontsize=8, color="#555555")
         axes.text(number, base + height + 0.08, stage.name, ha="center", va="bottom", fontsize=11, color=colour)
     if stage.lateral:
         start = _BASE["fast"] + _height(stage.maps["fast"]) + 0.34
-        _arrow(axes, (number + 0.36, start - 0.2), (number + 0.44, _BASE["slow"] - 0.02), _COLOURS["lateral"])
-        axes.text(number + 0.44, start + 0.2, f"+ {stage.lateral}", color=_COLOURS["lateral"], fontsize=10, va="center")
+        _arrow(axes, (number + 0.4, start - 0.2), (number + 0.46, _BASE["slow"] - 0.02), _COLOURS["lateral"])
+        axes.text(number + 0.48, start + 0.2, f"+ {stage.lateral}", color=_COLOURS["lateral"], fontsize=10, va="center")
 
 
 def _draw_head(axes: Axes, x: float, last: Column, top: float, heads: str) -> None:
