@@ -6,16 +6,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kerasfast.explain import DEFAULT_MODEL
 from kerasfast.explain.sources import Source, find_sources
 from kerasfast.explain.timeline import Timeline
-from kerasfast.explain.watch import Watch
+from kerasfast.explain.watch import TIMEOUT_SECONDS, Watch
 from kerasfast.explain.whole import predict_whole
 
 if TYPE_CHECKING:
     from kerasfast.models.classifier import VideoClassifier
     from kerasfast.train.operating.points import OperatingPoints
-
-DEFAULT_MODEL = "slowfast_nano.miniature"  # its weights come with the package
 
 
 def predict(
@@ -29,7 +28,7 @@ def predict(
     top: int | None = None,
     points: OperatingPoints | None = None,
     live: bool | None = None,
-    timeout: float | None = 30.0,
+    timeout: float | None = TIMEOUT_SECONDS,
     progress: Callable[[float], None] | None = None,
 ) -> Iterator[Timeline]:
     """What is seen in videos, and when, by windows that slide over each.

@@ -113,7 +113,7 @@ def _matches(pattern: str) -> list[Source]:
     suffix = Path(pattern).suffix
     own = bool(suffix) and not _WILD.search(suffix)
     found: list[Source] = []
-    for path in map(Path, sorted(glob.glob(pattern, recursive=True))):
+    for path in map(Path, sorted(glob.glob(pattern, recursive=True))):  # noqa: PTH207  (Path.glob takes no absolute one)
         if path.is_dir():
             found += _walk(path)
         elif own or _is_video(path.name):

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from kerasfast.models.classifier import VideoClassifier
     from kerasfast.train.operating.points import OperatingPoints
 
+TIMEOUT_SECONDS = 30.0  # without a sign of an address
+
 
 @dataclass(frozen=True, eq=False)
 class WindowScores:
@@ -71,7 +73,7 @@ class Watch:
         crops: int = 1,
         threshold: float | Mapping[str, float] | None = None,
         live: bool | None = None,
-        timeout: float | None = None,
+        timeout: float | None = TIMEOUT_SECONDS,
         keep: bool = True,
     ) -> None:
         self.ended: str | None = None
@@ -163,6 +165,6 @@ class Watch:
         if self._keep:  # in one step, so that an interrupt leaves whole rows
             row = tuple(np.asarray(found.scores[head], np.float32) for head in self._model.heads)
             self._rows.append((found.start_seconds, found.end_seconds, row))
-        self.skipped += found.index - self.windows - self.skipped
+        self.skipped = found.index - self.windows
         self.windows += 1
         self.damaged, self.seconds = found.damaged, found.end_seconds
