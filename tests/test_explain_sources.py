@@ -101,5 +101,7 @@ def test_names_for_terminals_and_files():
     assert shown(3) == "/dev/video3" and title(3) == "video3"
     assert title(Path("/x/küche.mp4")) == "küche.mp4"
     assert title("https://a.example/b/day%20one.mp4?token=secret") == "day one.mp4"
+    assert shown("Lost rtsp://me:p@ss@door/1 at 3 s.") == "Lost rtsp://door/1 at 3 s."
+    assert title("rtsp://me:secret@door:554") == "door:554"
     assert title("rtsp://door:554") == "door:554"
     assert title("/dev/video0") == "video0"

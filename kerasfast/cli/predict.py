@@ -139,6 +139,7 @@ def parse_views(text: str) -> tuple[int, int]:
 def _each(sources: Sequence, failures: list[str], work: Callable) -> None:
     """Does the work for every video; what fails is said at the end, or at once where there is one video."""
     from kerasfast.data.errors import DataError
+    from kerasfast.explain.sources import shown
 
     alone = len(sources) + len(failures) == 1
     done = 0
@@ -158,5 +159,5 @@ def _each(sources: Sequence, failures: list[str], work: Callable) -> None:
     if failures:
         err.print(f"{len(failures)} of {done + len(failures)} failed:", style="red")
         for failure in failures:
-            err.print(" ".join(failure.split()), style="red", markup=False, soft_wrap=True)
+            err.print(shown(failure), style="red", markup=False, soft_wrap=True)
         raise typer.Exit(1)

@@ -10,7 +10,7 @@ from kerasfast.cli.console import err, out, progress, start_tensorflow
 from kerasfast.cli.predict_forms import Outputs
 from kerasfast.cli.predict_tables import in_words, note_other_views, show, timeline_row
 from kerasfast.data.errors import DataError
-from kerasfast.explain.sources import Source, find_sources, is_file, shown, title
+from kerasfast.explain.sources import Source, each_once, find_sources, is_file, shown, title
 
 Work = Callable[[Source, bool], None]
 
@@ -21,18 +21,18 @@ def find(videos: Sequence[str]) -> tuple[list[Source], list[str]]:
     Raises:
         DataError: The only argument names none.
     """
-    found: dict[str, Source] = {}
+    found: list[Source] = []
     failures = []
     for video in videos:
         # A number is a camera, unless there is such a file.
         one = int(video) if video.isascii() and video.isdigit() and not Path(video).exists() else video
         try:
-            found |= {shown(source): source for source in find_sources(one)}
+            found += find_sources(one)
         except DataError as error:
             if len(videos) == 1:
                 raise
             failures.append(str(error))
-    return list(found.values()), failures
+    return each_once(found), failures
 
 
 def served(host: str, model: str, card: Path | None, top: int, views: tuple[int, int] | None) -> Work:
@@ -160,12 +160,10 @@ def _write(timeline: Any, source: Source, outputs: Outputs, paths: dict[str, Pat
         err.print(note, style="dim", markup=False, soft_wrap=True)
     if timeline.ended is not None:
         err.print(f"{title(source)}: {timeline.ended}", style="yellow", markup=False, soft_wrap=True)
-        err.print("What was seen until then is written." if overlay else _PARTIAL, style="yellow")
+        left_out = ", without the overlay" if "overlay" in paths and not overlay else ""
+        err.print(f"What was seen until then is written{left_out}.", style="yellow")
     for path in written:
         err.print(f"wrote {shown(path)}", markup=False, soft_wrap=True)
-
-
-_PARTIAL = "What was seen until then is written, without the overlay."
 
 
 def _announced_seconds(source: Source) -> int | None:

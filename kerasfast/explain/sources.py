@@ -14,6 +14,7 @@ from kerasfast.data.errors import DataError
 
 Source = str | Path | int
 _CAMERA = re.compile(r"/dev/video\d+")
+_PASSWORD = re.compile(r"://[^/\s]*@")
 _WILD = re.compile(r"[*?\[]")
 
 
@@ -36,10 +37,14 @@ def find_sources(videos: Source | Iterable[Source]) -> list[Source]:
     given = [videos] if isinstance(videos, (str, Path, int)) else list(videos)
     if not given:
         raise ValueError("At least one video is needed: a file, folder, pattern, address or camera. Received: none.")
+    return each_once(source for one in given for source in _sources_of(one))
+
+
+def each_once(sources: Iterable[Source]) -> list[Source]:
+    """Sources without those that came before, also under another name of the same folder."""
     found: dict[object, Source] = {}
-    for one in given:
-        for source in _sources_of(one):
-            found.setdefault(source.absolute() if isinstance(source, Path) else source, source)
+    for source in sources:
+        found.setdefault(source.absolute() if isinstance(source, Path) else source, source)
     return list(found.values())
 
 
@@ -54,8 +59,11 @@ def is_file(source: Source) -> bool:
 
 
 def shown(source: Source) -> str:
-    """A source in words that any file and any terminal takes: what is no printable character is escaped."""
-    name = f"/dev/video{source}" if isinstance(source, int) else str(source)
+    """A source in words that any file and any terminal takes, also within a message.
+
+    What is no printable character is escaped, and the name and password of an address are left out.
+    """
+    name = f"/dev/video{source}" if isinstance(source, int) else _PASSWORD.sub("://", str(source))
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in name)
 
 
@@ -63,7 +71,8 @@ def title(source: Source) -> str:
     """The last part of a source: the name of a file, also of an address; of a camera `video0`."""
     if isinstance(source, str) and "://" in source:
         address = urlsplit(source)
-        return shown(unquote(address.path).rstrip("/").rpartition("/")[2] or address.netloc or source)
+        host = address.netloc.rpartition("@")[2]
+        return shown(unquote(address.path).rstrip("/").rpartition("/")[2] or host or source)
     return shown(Path(shown(source)).name or str(source))
 
 

@@ -99,7 +99,7 @@ class Watch:
         except DataError as error:
             if not self.windows:
                 raise
-            self.ended = f"Broke off after {self.seconds:.1f} seconds. {error}"
+            self.ended = shown(f"Broke off after {self.seconds:.1f} seconds. {error}")
         if self._live and self.ended is None:
             self.ended = f"The live source gave nothing more after {self.seconds:.1f} seconds."
 

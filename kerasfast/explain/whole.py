@@ -96,5 +96,5 @@ def _scores(
             raise
         scores = predict_video(model, source, **options, length=length, progress=progress)
         seconds = length / model.clip.fps
-        return scores, seconds, f"Broke off after {seconds:.1f} seconds. {error}"
+        return scores, seconds, shown(f"Broke off after {seconds:.1f} seconds. {error}")
     return scores, probe(source).duration_seconds, None
