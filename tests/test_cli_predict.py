@@ -1,6 +1,7 @@
 """`kerasfast predict`: what it prints and writes, where, and what it refuses."""
 
 import csv
+import functools
 import json
 import os
 import signal
@@ -42,6 +43,15 @@ def a_run(tmp_path_factory):
     save_model_config(model, folder)
     model.save_weights(folder / WEIGHTS_FILE)
     return folder
+
+
+@pytest.fixture(autouse=True)
+def loaded_once(monkeypatch):
+    """A model is loaded and traced once, not for each command."""
+    monkeypatch.setattr("kerasfast.train.run.load_model", load_once)
+
+
+load_once = functools.cache(load_model)
 
 
 @pytest.fixture

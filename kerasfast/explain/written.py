@@ -23,12 +23,12 @@ def to_json(timeline: Timeline, *, top: int = 5, windows: bool = False) -> str:
 
     An object of: `format` ("kerasfast-timeline-1", another number where a field changes its meaning), `source` and
     `model` (text), `duration_seconds` (of what was looked at), `ended` (why that is not all of the video, or null),
-    `notes` (a list of sentences), `heads` (by head `labels` and `thresholds`, lists over the classes; 0 where a head answers
-    with its highest class), `best` (by head
-    a list of the classes with the highest scores of any window, each `index`, `label`, `score`), `segments` and `truth`
-    (lists of `head`, `index`, `label`, `start_seconds`, `end_seconds`, `score`; the score of an annotation is null).
-    With `windows`, also `windows`: `start_seconds` and `end_seconds`, lists over the windows, and `scores`, by head a
-    list over the windows of lists over the classes. Times are seconds after the first frame.
+    `notes` (a list of sentences), `heads` (by head `labels` and `thresholds`, lists over the classes; 0 where a head
+    answers with its highest class), `best` (by head a list of the classes with the highest scores of any window, each
+    `index`, `label`, `score`), `segments` and `truth` (lists of `head`, `index`, `label`, `start_seconds`,
+    `end_seconds`, `score`; the score of an annotation is null). With `windows`, also `windows`: `start_seconds` and
+    `end_seconds`, lists over the windows, and `scores`, by head a list over the windows of lists over the classes.
+    Times are seconds after the first frame.
 
     Args:
         timeline: The timeline.
