@@ -23,10 +23,12 @@ from test_explain_written import cues
 
 from kerasfast.cli.predict import parse_views
 from kerasfast.cli.predict_forms import ENDINGS, file_names
+from kerasfast.data.clips import ClipSpec
 from kerasfast.explain import DEFAULT_MODEL
 from kerasfast.explain import watch as watch_module
 from kerasfast.models.classifier import build
 from kerasfast.models.heads import Head
+from kerasfast.models.variants import variant
 from kerasfast.train.run import WEIGHTS_FILE, load_model, save_model_config
 
 LABELS = ("hold", "put", "turn")
@@ -39,7 +41,7 @@ def a_run(tmp_path_factory):
     folder.mkdir()
     keras.utils.set_random_seed(0)
     heads = {"verb": Head(3, labels=LABELS), "object": Head(4), "action": Head(2, "softmax")}
-    model = build("slow_nano", heads=heads)
+    model = build(variant("slow_nano", clip=ClipSpec(4, 4, 24.0)), heads=heads)
     save_model_config(model, folder)
     model.save_weights(folder / WEIGHTS_FILE)
     return folder
@@ -214,6 +216,7 @@ def test_names_that_meet(tmp_path):
         ("\U0001f600" * 80 + "x.mp4", "x"),
         ("ü" * 200 + ".mp4", "ü" * 48),
         (0, "video0"),
+        ("rtsp://me:secret@10.0.0.7:554", "10.0.0.7_554"),
         ("https://a.example/?v=%2F..%2Fx", "a.example"),
         ("https://a.example/%2e%2e%2fx.mp4", "x"),
     ],
@@ -264,6 +267,11 @@ def test_a_bad_video_does_not_end_the_others(predicts, video, tmp_path):
     assert "3 of 4 failed" in err
     for reason in ("bad.mp4: cannot be opened", "none.mp4: no such file", "empty: holds no video"):
         assert reason in err
+
+
+def test_nothing_but_bad_videos(says_no, tmp_path):
+    message = says_no(tmp_path / "a.mp4", tmp_path / "b.mp4", "--json")
+    assert "a.mp4: no such file" in message and "b.mp4: no such file" in message
 
 
 @pytest.mark.parametrize("content", [None, b"", b"\x00\x00\x00\x18ftypmp42 and then nothing of use"])

@@ -63,9 +63,7 @@ def predict(
     scores: Annotated[bool, typer.Option("--scores", help="With --json: the scores of every window too.")] = False,
     folder: Annotated[
         Path | None,
-        typer.Option(
-            "--out", metavar="DIR", help="Folder to write to.", show_default="text: standard output; files: ."
-        ),
+        typer.Option("--out", metavar="DIR", help="Folder to write to.", show_default="text to standard output"),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Write over files that exist.")] = False,
     host: Annotated[
@@ -110,17 +108,17 @@ def predict(
     from kerasfast.cli import predict_run
 
     sources, failures = predict_run.find(videos)
+    if not sources:
+        raise ValueError(" ".join(failures))
     if host is not None:
         work = predict_run.served(host, model, card, top, spread)
     else:
         from kerasfast.cli.predict_forms import Outputs
 
         outputs = Outputs(forms, folder, force, top, scores)
-        paths = outputs.paths(sources)  # before a model is loaded
-        windows = {"every": every, "crops": crops or 1, "live": live}
-        work = predict_run.local(
-            model, top, spread, windows, threshold, outputs, dict(zip(sources, paths, strict=True))
-        )
+        paths = dict(zip(sources, outputs.paths(sources), strict=True))  # before a model is loaded
+        windows = {"every": every, "crops": 1 if crops is None else crops, "live": live}
+        work = predict_run.local(model, top, spread, windows, threshold, outputs, paths)
     _each(sources, failures, work)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import typer
 
+from kerasfast.data.annotations import VIDEO_SUFFIXES
 from kerasfast.explain.sources import Source, is_camera, is_file, title
 from kerasfast.explain.timeline import Timeline
 from kerasfast.explain.written import FORMS, write_form
@@ -122,7 +123,9 @@ def file_names(sources: Sequence[Source]) -> list[str]:
     names: list[str] = []
     taken: set[str] = set()
     for source in sources:
-        stem = re.sub(r"[^\w.-]+", "_", Path(title(source)).stem).strip("._-")[:_NAME_LENGTH] or "video"
+        name = Path(title(source))
+        kept = name.stem if name.suffix.lower() in VIDEO_SUFFIXES else name.name  # of an address "10.0.0.7"
+        stem = re.sub(r"[^\w.-]+", "_", kept).strip("._-")[:_NAME_LENGTH] or "video"
         place = source.absolute() if isinstance(source, Path) else source
         digest = hashlib.sha256(os.fsencode(str(place))).hexdigest()
         # Upper and lower case are the same name on some file systems.

@@ -16,11 +16,7 @@ Work = Callable[[Source, bool], None]
 
 
 def find(videos: Sequence[str]) -> tuple[list[Source], list[str]]:
-    """The videos of all arguments, and why some arguments name none.
-
-    Raises:
-        DataError: The only argument names none.
-    """
+    """The videos of all arguments, and why some arguments name none."""
     found: list[Source] = []
     failures = []
     for video in videos:
@@ -29,8 +25,6 @@ def find(videos: Sequence[str]) -> tuple[list[Source], list[str]]:
         try:
             found += find_sources(one)
         except DataError as error:
-            if len(videos) == 1:
-                raise
             failures.append(str(error))
     return each_once(found), failures
 
@@ -140,9 +134,7 @@ def _write_windows(watch: Any, source: Source, outputs: Outputs, paths: dict[str
     except KeyboardInterrupt:
         watch.close()
         if not watch.windows:
-            err.print(
-                f"Interrupted before the first window of {title(source)}; nothing of it is written.", markup=False
-            )
+            err.print(f"{title(source)}: interrupted before its first window; nothing is written.", markup=False)
             raise
         watch.interrupt()
         _write(watch.timeline(), source, outputs, paths, overlay=False)
