@@ -88,8 +88,8 @@ def page_data(timeline: Timeline) -> dict[str, Any]:
 
 def ramps() -> dict[str, list[str]]:
     """Colours from no score to the highest, as `#rrggbb`: towards the text's colour in both schemes."""
-    # Its darkest part is left out: on a dark page it would be invisible, on a light one all high scores black.
-    colours = [to_hex(colour) for colour in colormaps[_RAMP](np.linspace(0.15, 1, _RAMP_COLOURS))]
+    # Without its ends, which would be invisible on a dark page and on a light one.
+    colours = [to_hex(colour) for colour in colormaps[_RAMP](np.linspace(0.15, 0.95, _RAMP_COLOURS))]
     return {"light": colours[::-1], "dark": colours}
 
 

@@ -7,7 +7,7 @@ class TimelinePage {
     this.onScreen = new Set();
     this.index = null; // the window at the cursor
     this.axis = document.getElementById("axis");
-    this.root = document.documentElement;
+    this.cursors = [document.querySelector("#axis-rail .cursor")];
     this.tip = new Tip(this.timeline.windows);
     this.now = new Now(this.timeline.heads);
     this.table = new SegmentTable(this.timeline, (seconds) => this.seek(seconds));
@@ -30,13 +30,18 @@ class TimelinePage {
   /** Moves the cursor; where a new window begins, what is said of the moment changes too. */
   showTime(seconds) {
     if (this.view.reveal(seconds)) this.#changeView();
-    const share = this.view.share(seconds);
-    this.root.style.setProperty("--cursor", `${(share * 100).toFixed(3)}%`);
+    this.#moveCursors();
     const index = this.timeline.windows.at(seconds);
     this.now.show(index, seconds);
     setAttributes(this.axis, { "aria-valuenow": seconds.toFixed(1), "aria-valuetext": clock(seconds) });
     this.index = index;
     for (const lane of this.onScreen) lane.describe(this.timeline, index, seconds, this.view.duration);
+  }
+
+  /** A cursor is as wide as its rail: a share of its own width moves it, and nothing is laid out again. */
+  #moveCursors() {
+    const share = this.view.share(this.player.time);
+    for (const cursor of this.cursors) cursor.style.transform = `translateX(${(share * 100).toFixed(3)}%)`;
   }
 
   extend(seconds) {
@@ -67,8 +72,11 @@ class TimelinePage {
     const box = document.getElementById("lanes");
     for (const head of this.timeline.heads) {
       head.title = make("small");
-      head.section = make("section", "head", make("h2", "", make("bdi", "", head.name), " ", head.title));
-      for (const data of head.lanes) head.section.append(this.lanes[data.number].element);
+      const cursor = make("div", "cursor");
+      this.cursors.push(cursor);
+      const lanes = head.lanes.map((data) => this.lanes[data.number].element);
+      const title = make("h2", "", make("bdi", "", head.name), " ", head.title);
+      head.section = make("section", "head", title, make("div", "railed", ...lanes, make("div", "rail", cursor)));
       box.append(head.section);
     }
     if (!this.lanes.length) box.append(make("p", "muted", "No window was scored."));
@@ -110,6 +118,13 @@ class TimelinePage {
     }
     document.getElementById("legend-scale").textContent = this.look.stretch ? "score 0 to the lane's peak" : "score 0 to 1";
     this.#draw();
+  }
+
+  /** What gets the focus scrolls to a place beneath the deck, not behind it. */
+  #clearDeck() {
+    const deck = document.getElementById("deck");
+    const height = getComputedStyle(deck).position === "sticky" ? deck.offsetHeight : 0;
+    document.documentElement.style.setProperty("--deck", `${height + 8}px`);
   }
 
   #filter() {
@@ -154,13 +169,13 @@ class TimelinePage {
   #changeView() {
     const pan = document.getElementById("pan");
     const room = this.view.duration - this.view.span;
-    pan.disabled = room <= 0;
+    pan.hidden = room <= 0;
     pan.value = room > 0 ? (this.view.start / room) * 1000 : 0;
     pan.setAttribute("aria-valuetext", `${clock(this.view.start)} to ${clock(this.view.end)}`);
     document.getElementById("zoom-out").disabled = document.getElementById("zoom-all").disabled = this.view.whole;
     document.getElementById("zoom-in").disabled = this.view.span <= 1;
     this.axis.setAttribute("aria-valuemax", this.view.duration.toFixed(1));
-    this.root.style.setProperty("--cursor", `${(this.view.share(this.player.time) * 100).toFixed(3)}%`);
+    this.#moveCursors();
     this.#draw();
   }
 
@@ -186,6 +201,10 @@ class TimelinePage {
     });
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#restyle());
     new ResizeObserver(() => this.#draw()).observe(document.getElementById("lanes"));
+    new ResizeObserver(() => this.#clearDeck()).observe(document.getElementById("deck"));
+    addEventListener("beforeprint", () => {
+      for (const lane of this.visible) lane.draw(this.timeline.windows, this.view, this.look);
+    });
     document.addEventListener("keydown", (event) => {
       if (event.key === "Escape") this.tip.hide();
       if (event.target === document.body) this.#press(event, null);
@@ -207,7 +226,7 @@ class TimelinePage {
     });
     track.addEventListener("pointermove", (event) => {
       if (track.hasPointerCapture(event.pointerId)) this.seek(timeAt(event));
-      this.tip.show(data, timeAt(event), event.clientX, event.clientY);
+      this.tip.show(data, timeAt(event), event.clientX, event.clientY + 20, event.clientY - 14);
     });
     track.addEventListener("pointerleave", () => this.tip.hide());
     track.addEventListener("blur", () => this.tip.hide());
@@ -227,15 +246,16 @@ class TimelinePage {
 
   #tipAtCursor(track, data) {
     const box = track.getBoundingClientRect();
-    this.tip.show(data, this.player.time, box.left + this.view.share(this.player.time) * box.width, box.bottom - 14);
+    const x = box.left + this.view.share(this.player.time) * box.width;
+    this.tip.show(data, this.player.time, x, box.bottom + 6, box.top - 6);
   }
 
   /** Does what a key says; whether the cursor moved. */
   #press(event, lane) {
     if (event.ctrlKey || event.metaKey || event.altKey) return false;
     const beside = (by) => {
-      const lanes = this.visible;
-      lanes[lane ? lanes.indexOf(lane) + by : 0]?.track.focus();
+      const tracks = [this.axis, ...this.visible.map(({ track }) => track)];
+      tracks[(lane ? tracks.indexOf(lane.track) : 0) + by]?.focus();
     };
     const moves = {
       ArrowRight: () => this.#step(1), ArrowLeft: () => this.#step(-1),

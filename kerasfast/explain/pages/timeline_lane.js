@@ -14,6 +14,7 @@ class Lane {
     setAttributes(this.track, { role: "slider", tabindex: -1, "aria-valuemin": 0, "aria-label": this.#name() });
     const peak = data.scored ? shortScore(data.peak) : "–";
     const name = make("div", "lane-name", make("bdi", "", data.label), make("span", "number", peak));
+    name.firstChild.title = data.label;
     name.lastChild.title = data.scored ? "highest score" : "the model does not know this class";
     this.element = make("div", "lane", name, this.track);
   }
@@ -58,13 +59,13 @@ class Lane {
       context.fillRect(from, bars - height, to - from, height);
     }
     if (data.threshold === null || data.threshold > top) return;
-    const y = Math.min(Math.max(Math.round((1 - data.threshold / top) * bars) + 0.5, 0.5), bars - 0.5);
-    context.strokeStyle = look.threshold;
-    context.setLineDash([4, 4]);
-    context.beginPath();
-    context.moveTo(0, y);
-    context.lineTo(width, y);
-    context.stroke();
+    const y = Math.min(Math.max(Math.round((1 - data.threshold / top) * bars), 0), bars - 1);
+    const dash = Math.max(Math.round(bars / 6), 1);
+    // Dashes of two colours are seen on every bar.
+    for (let x = 0; x < width; x += dash) {
+      context.fillStyle = (x / dash) % 2 ? look.track : look.threshold;
+      context.fillRect(x, y, dash, Math.max(Math.round(bars / Lane.BARS), 1));
+    }
   }
 
   #drawSegments(context, view, look, kind, width, top, height) {

@@ -44,8 +44,11 @@ class Tip {
     this.element = document.getElementById("tip");
   }
 
-  /** Shows class, time and score; `x` and `y` are pixels of the window. Without a lane the time alone. */
-  show(lane, seconds, x, y) {
+  /**
+   * Shows class, time and score, right of `x` and under `below`, or over `above` where there is no room: it must not
+   * cover its own lane. All in pixels of the window. Without a lane it shows the time alone.
+   */
+  show(lane, seconds, x, below, above) {
     const index = this.windows.at(seconds);
     const lines = lane ? this.#lines(lane, index, seconds) : [make("b", "number", clock(seconds))];
     const { element } = this;
@@ -53,8 +56,7 @@ class Tip {
     element.hidden = false;
     const { width, height } = element.getBoundingClientRect();
     const left = Math.min(Math.max(x + 14, 4), innerWidth - width - 4);
-    // Above where there is no room beneath: it must not cover its own lane.
-    const top = y + 20 + height > innerHeight ? y - height - 14 : y + 20;
+    const top = below + height > innerHeight ? above - height : below;
     element.style.transform = `translate(${Math.round(left)}px, ${Math.round(Math.max(top, 4))}px)`;
   }
 
@@ -126,7 +128,7 @@ class SegmentTable {
     const words = [];
     if (!segments.length) words.push("Nothing reached its threshold.");
     else if (!this.found.length) words.push("No segment of these classes.");
-    else words.push(`${rows === this.found.length ? rows : `${rows} of ${this.found.length}`} segments; a start plays from there.`);
+    else words.push(`${rows === this.found.length ? rows : `${rows} of ${this.found.length}`} segments; a time under From goes there.`);
     if (omitted) words.push(`${omitted} more, of the lowest scores, are left out of this page.`);
     document.getElementById("segments-caption").textContent = words.join(" ");
   }
