@@ -99,6 +99,12 @@ def label_of(timeline: Timeline, head: str, index: int) -> str:
     return names[index] if index < len(names) else f"class {index}"
 
 
+def threshold_of(timeline: Timeline, head: str, index: int) -> float:
+    """Score from which a class counts as seen; infinite where its head has no thresholds."""
+    thresholds = timeline.thresholds.get(head)
+    return float("inf") if thresholds is None else float(thresholds[index])
+
+
 def ordered_heads(timeline: Timeline) -> list[str]:
     """Heads in the order in which they are shown: actions, verbs, objects, then the others."""
     return sorted(timeline.scores, key=lambda head: (*_HEAD_ORDER, head).index(head))
@@ -170,7 +176,7 @@ def _quantise(lane: _Lane, timeline: Timeline, group: int) -> None:
         scores = np.maximum.reduceat(scores, np.arange(0, len(scores), group))
     scale = 255 / lane.peak if lane.peak > 0 else 0.0
     values = np.clip(np.rint(scores * scale), 0, 255)
-    threshold = float(np.asarray(timeline.thresholds.get(lane.head, np.full(lane.index + 1, np.inf)))[lane.index])
+    threshold = threshold_of(timeline, lane.head, lane.index)
     if np.isfinite(threshold):
         lane.threshold = threshold
         if threshold <= lane.peak:
