@@ -69,8 +69,9 @@ def columns(opened, label, row):
         .locator("canvas")
         .evaluate(
             """(canvas, row) => {
-            const y = Math.floor(row * canvas.height);
-            return [...canvas.getContext("2d").getImageData(0, y, canvas.width, 1).data];
+            const copy = new OffscreenCanvas(canvas.width, 1).getContext("2d");
+            copy.drawImage(canvas, 0, -Math.floor(row * canvas.height));
+            return [...copy.getImageData(0, 0, canvas.width, 1).data];
         }""",
             row,
         )

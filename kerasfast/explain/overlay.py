@@ -115,7 +115,7 @@ def _nearest(middles: np.ndarray, seconds: float) -> int:
         return 0
     if right == len(middles):
         return right - 1
-    return right if middles[right] - seconds < seconds - middles[right - 1] else right - 1
+    return right if middles[right] - seconds <= seconds - middles[right - 1] else right - 1
 
 
 @dataclass(frozen=True)
