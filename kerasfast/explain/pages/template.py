@@ -111,7 +111,7 @@ def _is_noncharacter(code: int) -> bool:
 
 
 def _read(name: str) -> str:
-    return resources.files(__package__).joinpath(name).read_text("utf-8").strip()
+    return resources.files("kerasfast.explain.pages").joinpath(name).read_text("utf-8").strip()
 
 
 def _hash(text: str) -> str:

@@ -35,7 +35,7 @@ class TimelinePage {
     this.now.show(index, seconds);
     setAttributes(this.axis, { "aria-valuenow": seconds.toFixed(1), "aria-valuetext": clock(seconds) });
     this.index = index;
-    for (const lane of this.onScreen) lane.describe(this.timeline, index, seconds, this.view.duration);
+    for (const lane of this.onScreen) lane.describe(index, seconds, this.view.duration);
   }
 
   /** A cursor is as wide as its rail: a share of its own width moves it, and nothing is laid out again. */
@@ -95,7 +95,7 @@ class TimelinePage {
       if (isIntersecting) {
         this.onScreen.add(lane);
         lane.draw(this.timeline.windows, this.view, this.look);
-        lane.describe(this.timeline, this.index, this.player.time, this.view.duration);
+        lane.describe(this.index, this.player.time, this.view.duration);
       } else if (this.onScreen.delete(lane)) lane.clear();
     }
   }

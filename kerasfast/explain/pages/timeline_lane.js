@@ -79,7 +79,7 @@ class Lane {
   }
 
   /** Tells those who do not see the lane where it stands. */
-  describe(timeline, index, seconds, duration) {
+  describe(index, seconds, duration) {
     const score = scoreOf(this.data, index);
     const words = [clock(seconds)];
     if (score !== null) words.push(`score ${shortScore(score)}`, isSeen(this.data, index) ? "seen" : "not seen");
