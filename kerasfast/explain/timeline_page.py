@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path, PurePath
-from urllib.parse import quote, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 from kerasfast.data.files import write_text
 from kerasfast.explain.pages.template import plain_text, render
@@ -61,11 +61,20 @@ def write_page(timeline: Timeline, path: Path, *, video: Path | str | None = Non
 
 
 def source_name(source: str) -> str:
-    """The last part of a path or address, without what may be secret in it; a camera's name as it is."""
-    parts = urlsplit(source) if _ADDRESS.match(source) else None
-    if parts is None:
+    """The last part of a path or address, without what may be secret in it; "camera 0" for a camera's number."""
+    if source.isdecimal():
+        return f"camera {source}"
+    if not _ADDRESS.match(source):
         return plain_text(PurePath(source).name or source)
+    parts = _split(source)
     return plain_text(PurePath(parts.path).name or parts.hostname or parts.scheme)
+
+
+def _split(address: str) -> SplitResult:
+    try:
+        return urlsplit(address)
+    except ValueError:  # brackets that hold no address
+        return urlsplit(address.translate({ord("["): None, ord("]"): None}))
 
 
 def _address(video: Path | str | None, folder: Path) -> tuple[str | None, tuple[str, ...]]:
@@ -73,7 +82,7 @@ def _address(video: Path | str | None, folder: Path) -> tuple[str | None, tuple[
     if video is None:
         return None, ()
     if isinstance(video, str) and _ADDRESS.match(video):
-        parts = urlsplit(video)
+        parts = _split(video)
         host = parts.netloc.rpartition("@")[2]  # a password has no place in a page
         if parts.scheme not in ("http", "https") or not _HOST.fullmatch(host):
             return None, ()  # a camera or a store: browsers play no such address

@@ -19,6 +19,7 @@ class TimelinePage {
     this.#filter();
     this.#restyle();
     this.showTime(this.player.time);
+    this.player.start();
   }
 
   // ------------------------------------------------------------------ time
@@ -216,7 +217,8 @@ class TimelinePage {
     const data = lane?.data;
     const timeAt = (event) => {
       const box = track.getBoundingClientRect();
-      return this.view.seconds((event.clientX - box.left) / box.width);
+      // A finger that leaves the lane stays at its end.
+      return this.view.seconds(Math.min(Math.max((event.clientX - box.left) / box.width, 0), 1));
     };
     track.addEventListener("pointerdown", (event) => {
       if (event.button) return;

@@ -9,12 +9,17 @@ class Player {
     this.notice = document.getElementById("no-video");
     this.time = 0;
     this.onTime = onTime;
+    this.onLength = onLength;
     this.calm = matchMedia("(prefers-reduced-motion: reduce)");
+  }
+
+  /** Begins to listen; the video may have been loaded, or have failed, before. */
+  start() {
     const { video } = this;
     video.addEventListener("loadedmetadata", () => {
       // Sound alone: the browser knows the container, not the pictures.
       if (!video.videoWidth) return this.#fail();
-      if (Number.isFinite(video.duration)) onLength(video.duration);
+      if (Number.isFinite(video.duration)) this.onLength(video.duration);
       if (this.time) video.currentTime = this.time;
     });
     video.addEventListener("error", () => this.#fail());
@@ -22,7 +27,7 @@ class Player {
     video.addEventListener("seeked", () => this.#report());
     video.addEventListener("play", () => this.#follow());
     document.getElementById("open-video").addEventListener("change", (event) => this.#open(event.target.files[0]));
-    if (video.error) this.#fail(); // it failed before this script ran
+    if (video.error) this.#fail();
     else if (video.readyState >= HTMLMediaElement.HAVE_METADATA) video.dispatchEvent(new Event("loadedmetadata"));
   }
 
