@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
 import typer
 from rich.markup import escape
 from rich.table import Table
@@ -61,6 +60,8 @@ def explain(
 
 def _summary(found: Explanation) -> Table:
     """What was explained, and where each pathway's evidence is strongest."""
+    import numpy as np
+
     from kerasfast.explain.attention_maps import METHODS
 
     table = Table("pathway", "strongest at", title=f"{METHODS[found.method]} for {escape(found.title)}")

@@ -26,13 +26,13 @@ def attention_maps(
 ) -> dict[str, np.ndarray]:
     """One map for each pathway: how much each place of each frame speaks for a class.
 
-    Grad-CAM (Selvaraju et al. 2017, arXiv:1610.02391) and Grad-CAM++ (Chattopadhay et al. 2018, arXiv:1710.11063) weight
-    the last features of a pathway by the gradient of the class's logit. Saliency (Simonyan et al. 2014,
+    Grad-CAM (Selvaraju et al. 2017, arXiv:1610.02391) and Grad-CAM++ (Chattopadhay et al. 2018, arXiv:1710.11063)
+    weight the last features of a pathway by the gradient of the class's logit. Saliency (Simonyan et al. 2014,
     arXiv:1312.6034) is the size of that gradient with respect to the pixels that a pathway is given; SmoothGrad
     (Smilkov et al. 2017, arXiv:1706.03825) averages it over noisy copies of them.
 
-    Maps of features are coarse: a cell for 32 pixels (16 in the nano networks), and for Slow one frame of alpha. They are
-    interpolated to the frames here, each cell about the pixel that it is centred on, each Slow frame at its own time.
+    Maps of features are coarse: a cell for 32 pixels (16 in the nano networks), and for Slow one frame of alpha. They
+    are interpolated to the frames here, each cell about the pixel that it is centred on, each Slow frame at its time.
 
     Args:
         model: A network with heads.
@@ -65,16 +65,14 @@ def attention_maps(
     }
 
 
-def _of_features(
-    model: VideoClassifier, clip: np.ndarray, head: str, method: Any, index: int
-) -> dict[str, np.ndarray]:
+def _of_features(model: VideoClassifier, clip: np.ndarray, head: str, method: Any, index: int) -> dict[str, np.ndarray]:
     """Maps of the last features of each pathway, `(t, h, w)`."""
     network = keras.Model(model.inputs, model.endpoints[f"{head}_logits"])
     maps = {}
     for path in model.variant.pathways:
         last = model.endpoints[f"{path}_res{model.variant.num_stages + 1}"]
-        # Enlarged by `_over_frames`: tf-keras-vis spreads the cells from edge to edge, so that the last one comes to lie
-        # on the last pixel, 15 pixels off the one that it is centred on in a nano network.
+        # Enlarged by `_over_frames`: tf-keras-vis spreads the cells from edge to edge, so that the last one comes to
+        # lie on the last pixel, 15 pixels off the one that it is centred on in a nano network.
         found = method(network, clone=False)(
             _score(index),
             clip,
@@ -97,7 +95,7 @@ def _of_pixels(
     given = [_first_layer(model, path).input for path in paths]
     pixels = keras.Model(model.inputs, given)(clip)
     network = keras.Model(given, model.endpoints[f"{head}_logits"])
-    state = np.random.get_state()  # noqa: NPY002  (tf-keras-vis draws its noise from NumPy's global generator)
+    state = np.random.get_state()  # tf-keras-vis draws its noise from NumPy's global generator
     np.random.seed(0)
     try:
         found = method(network, clone=False)(

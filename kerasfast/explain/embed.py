@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from kerasfast.models.classifier import VideoClassifier
 
 BATCH = 4  # windows that the network sees at once; more are no faster on a CPU
+INTERRUPTED = "interrupted"
 _NO_FRAMES = np.empty((0, 0, 0, 3), np.uint8)
 
 
@@ -95,7 +96,7 @@ def embed(
     except KeyboardInterrupt:
         if not (done and keep_interrupted):
             raise
-        ended = "interrupted"
+        ended = INTERRUPTED
     seen = [window for batch, _ in done for window in batch]
     return Features(
         source=str(video),

@@ -19,10 +19,11 @@ from kerasfast.explain.attention_maps import METHODS
 if TYPE_CHECKING:
     from kerasfast.explain.explanation import Explanation
 
-_COLOURS = "inferno"  # even steps of brightness, which colour-blind readers see too
+_COLOURS = "plasma"  # even steps of brightness, which colour-blind readers see too
 _SMALLEST_PANEL = 256  # pixels; smaller frames are enlarged for the video
 _TEXT = 16  # pixels
 _MARGIN = 8
+_LONGEST_TITLE = 160  # characters of head, class and score
 
 
 def heat(frames: np.ndarray, maps: np.ndarray) -> np.ndarray:
@@ -71,7 +72,7 @@ def contact_sheet(explanation: Explanation, path: str | Path, columns: int = 8) 
     for axes, number in zip(grid[0], shown, strict=True):
         axes.set_title(f"{explanation.times[number]:.2f} s", fontsize=9)
     scale = figure.colorbar(
-        _scale(), ax=grid[1:].ravel().tolist(), label="evidence, of the highest", ticks=[0, 0.5, 1], pad=0.01
+        _scale(), ax=grid[1:].ravel().tolist(), label="evidence (1 is the highest)", ticks=[0, 0.5, 1], pad=0.01
     )
     scale.ax.tick_params(labelsize=8)
     heading = textwrap.fill(_heading(explanation), round(size[0] * 10))
@@ -108,7 +109,8 @@ def pathway_name(pathway: str, maps: np.ndarray) -> str:
 
 def _heading(explanation: Explanation) -> str:
     source = f", {explanation.source}" if explanation.source else ""
-    return f"{METHODS[explanation.method]} for {explanation.title}   ({explanation.model}{source})"
+    title = textwrap.shorten(explanation.title, _LONGEST_TITLE, placeholder="...")
+    return f"{METHODS[explanation.method]} for {title}   ({explanation.model}{source})"
 
 
 def _scale():
