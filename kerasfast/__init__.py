@@ -31,6 +31,7 @@ _PUBLIC = {
     "export": ("kerasfast.serving.saved_model", "export"),
     "list_models": ("kerasfast.registry", "list_models"),
     "load": ("kerasfast.registry", "load"),
+    "predict": ("kerasfast.explain.predict", "predict"),
     "recipes": ("kerasfast.train.recipes.recipe", ""),
     "serving": ("kerasfast.serving", ""),
     "variant": ("kerasfast.models.variants", "variant"),
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from kerasfast.data.clips import ClipSpec as ClipSpec
     from kerasfast.decoding import decode as decode
     from kerasfast.explain.embed import embed as embed
+    from kerasfast.explain.predict import predict as predict
     from kerasfast.models.classifier import build as build
     from kerasfast.models.heads import CHARADES as CHARADES
     from kerasfast.models.heads import Head as Head

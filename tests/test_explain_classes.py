@@ -5,7 +5,14 @@ import pytest
 from kerasfast.explain.classes import find_class, find_head, label_of
 from kerasfast.models.heads import Head
 
-LABELS = ("Opening a door", "Closing a door", "Rolling a disc upwards", "Rolling a disc downwards", "Rolling a disc", "7")
+LABELS = (
+    "Opening a door",
+    "Closing a door",
+    "Rolling a disc upwards",
+    "Rolling a disc downwards",
+    "Rolling a disc",
+    "7",
+)
 NAMED = Head(len(LABELS), labels=LABELS)
 NUMBERED = Head(157)
 

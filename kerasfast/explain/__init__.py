@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+DEFAULT_MODEL = "slowfast_nano.miniature"  # its weights come with the package
+
 _MODULES = {
     "Explanation": "explanation",
     "contact_sheet": "heat",

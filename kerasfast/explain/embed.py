@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,16 +11,17 @@ import keras
 import numpy as np
 
 from kerasfast.data.errors import DataError
-from kerasfast.data.stream import Window, stream
+from kerasfast.data.stream import Window
 from kerasfast.data.video import OpenVideo
 from kerasfast.data.views import crops_of, scaled_clips
+from kerasfast.explain.sources import shown
+from kerasfast.explain.watch import TIMEOUT_SECONDS
+from kerasfast.train.predict import windows_of
 
 if TYPE_CHECKING:
     from kerasfast.models.classifier import VideoClassifier
 
 BATCH = 4  # windows that the network sees at once; more are no faster on a CPU
-INTERRUPTED = "interrupted"
-_NO_FRAMES = np.empty((0, 0, 0, 3), np.uint8)
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,17 +62,17 @@ def embed(
 
     Args:
         model: The network.
-        video: A file or another source that ends, as in `kerasfast.data.video.stream`.
-        every: Seconds from the start of a window to that of the next, rounded to frames at `model.clip.fps`; by
-            default a window's own length. A model that sees frames of the whole video gives one window.
+        video: A file, or an address of one or another source that ends.
+        every: Seconds from the start of a window to that of the next, rounded to frames at `model.clip.fps`; None: its
+            own length. A model that sees frames of the whole video gives one window.
         progress: Called after each batch with the seconds of video that are done.
         keep_interrupted: At Ctrl-C, return what there is, instead of KeyboardInterrupt.
 
     Returns:
-        The features. Where a file breaks off or is damaged, those of the windows before, and `ended` says where.
+        The features. Of a video that breaks off they are those of what could be decoded, and `ended` says where and why.
 
     Raises:
-        DataError: The source cannot be opened, or breaks off before the first window.
+        DataError: The source cannot be opened, or nothing of it decoded.
         ValueError: `every` is out of range.
 
     >>> from kerasfast.registry import load
@@ -79,32 +80,34 @@ def embed(
     (12, 320)
     """
     network, endpoint = _network(model)
-    windows = _whole(model, video) if model.sampling == "video" else _windows(model, video, every)
-    done: list[tuple[list[Window], np.ndarray]] = []
+    if model.sampling == "video":
+        windows = _whole(model, video)
+    else:
+        waits = {"timeout": TIMEOUT_SECONDS} if "://" in str(video) else {}
+        windows = windows_of(model, video, every=every, live=False, ahead=True, **waits)
+    done: list[tuple[np.ndarray, list[tuple[float, float]]]] = []
     ended = None
     try:
-        for batch in _batches(windows):
-            views = np.stack([crops_of(window.frames, 1, model.variant.test_crop_size)[0] for window in batch])
-            features = np.asarray(network.predict_on_batch(views))
-            done.append(([replace(window, frames=_NO_FRAMES) for window in batch], features))
+        for views, times in _batches(model, windows):
+            done.append((np.asarray(network.predict_on_batch(views)), times))
             if progress is not None:
-                progress(batch[-1].end_seconds)
+                progress(times[-1][1])
     except DataError as error:
         if not done:
             raise
-        ended = str(error)
+        ended = f"Broke off after {done[-1][1][-1][1]:.1f} seconds. {error}"
     except KeyboardInterrupt:
         if not (done and keep_interrupted):
             raise
-        ended = INTERRUPTED
-    seen = [window for batch, _ in done for window in batch]
+        ended = f"Interrupted after {done[-1][1][-1][1]:.1f} seconds."
+    starts, ends = np.array([one for _, times in done for one in times]).T
     return Features(
-        source=str(video),
+        source=shown(video),
         model=model.name,
         endpoint=endpoint,
-        starts=np.array([window.start_seconds for window in seen]),
-        ends=np.array([window.end_seconds for window in seen]),
-        features=np.concatenate([features for _, features in done]),
+        starts=starts,
+        ends=ends,
+        features=np.concatenate([features for features, _ in done]),
         ended=ended,
     )
 
@@ -115,13 +118,6 @@ def _network(model: VideoClassifier) -> tuple[Any, str]:
     return keras.Model(model.inputs, model.endpoints[endpoint]), endpoint
 
 
-def _windows(model: VideoClassifier, video: str | Path, every: float | None) -> Iterator[Window]:
-    if every is not None and not 0 < every < float("inf"):
-        raise ValueError(f"every must be a number of seconds above 0. Received: every={every!r}.")
-    step = None if every is None else max(round(every * model.clip.fps), 1)
-    return stream(video, model.clip, step=step, short_side=model.variant.test_crop_size, crop_size=None, live=False)
-
-
 def _whole(model: VideoClassifier, video: str | Path) -> Iterator[Window]:
     """The one window of a model that sees frames of the whole video."""
     with OpenVideo(video) as opened:
@@ -130,18 +126,23 @@ def _whole(model: VideoClassifier, video: str | Path) -> Iterator[Window]:
         yield Window(0, 0.0, seconds, frames)
 
 
-def _batches(windows: Iterator[Window]) -> Iterator[list[Window]]:
-    """Windows in batches; what came before an error is a batch too, and then the error follows."""
-    batch: list[Window] = []
+def _batches(
+    model: VideoClassifier, windows: Iterator[Window]
+) -> Iterator[tuple[np.ndarray, list[tuple[float, float]]]]:
+    """Centre crops of windows in batches, with their times; what came before an error is a batch too."""
+    size = model.variant.test_crop_size
+    views: list[np.ndarray] = []
+    times: list[tuple[float, float]] = []
     try:
         for window in windows:
-            batch.append(window)
-            if len(batch) == BATCH:
-                yield batch
-                batch = []
+            views.append(crops_of(window.frames, 1, size)[0])
+            times.append((window.start_seconds, window.end_seconds))
+            if len(views) == BATCH:
+                yield np.stack(views), times
+                views, times = [], []
     except DataError:
-        if batch:
-            yield batch
+        if views:
+            yield np.stack(views), times
         raise
-    if batch:
-        yield batch
+    if views:
+        yield np.stack(views), times
