@@ -38,7 +38,7 @@ def test_features_of_a_folder(monkeypatch, capfd, folder, tmp_path):
         np.testing.assert_allclose(arrays["features"][3:5], found.features, atol=1e-5)
         np.testing.assert_allclose(arrays["starts"][:3], [0, 32 / 24, 64 / 24])
     message = refuses(monkeypatch, capfd, *arguments)
-    assert "features.npz exists. Give another --out, or --force to replace it." in message
+    assert "features.npz exists. Give another folder with --out, or --force" in message
     code, _, err = run(monkeypatch, capfd, "embed", folder / "a.mp4", *MODEL, *arguments[-2:], "--force", "--every", 2)
     assert code == 0, err
     assert len(pq.read_table(tmp_path / "features" / "features.parquet")) == 2
@@ -48,8 +48,8 @@ def test_a_broken_video_among_others_is_named_and_left_out(monkeypatch, capfd, f
     (tmp_path / "bad.mp4").write_text("no video")
     videos = (tmp_path / "bad.mp4", folder / "b.mp4")
     code, out, err = run(monkeypatch, capfd, "embed", *videos, *MODEL, "--out", tmp_path)
-    assert code == 0, err
-    assert "bad.mp4" in err and "bad.mp4" not in out
+    assert code == 1
+    assert "1 of 2 failed:" in err and "bad.mp4" in err and "bad.mp4" not in out
     assert len(pq.read_table(tmp_path / "features.parquet")) == 2
     message = refuses(monkeypatch, capfd, "embed", videos[0], *MODEL, "--out", tmp_path / "none")
     assert "bad.mp4" in message

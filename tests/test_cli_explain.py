@@ -37,7 +37,7 @@ def test_a_sheet_and_a_video_are_written_and_not_replaced(monkeypatch, capfd, vi
     assert probe(film).frames == 32
     before = sheet.read_bytes()
     sheet.write_bytes(b"mine")
-    assert "exists. Give another --out, or --force" in refuses(monkeypatch, capfd, *arguments)
+    assert "exists. Give another folder with --out, or --force" in refuses(monkeypatch, capfd, *arguments)
     assert sheet.read_bytes() == b"mine"
     code, _, err = run(monkeypatch, capfd, *arguments, "--force")
     assert code == 0, err

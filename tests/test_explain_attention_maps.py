@@ -187,9 +187,7 @@ def test_no_evidence_is_a_map_of_zeros():
 
 
 def test_an_unknown_method_is_refused(model, frames):
-    with pytest.raises(
-        ValueError, match="one of gradcam, gradcam\\+\\+, saliency, smoothgrad. Received: method='lime'"
-    ):
+    with pytest.raises(ValueError, match=r"one of gradcam, gradcam\+\+, saliency, smoothgrad. Received: method='lime'"):
         attention_maps(model, frames, "action", 7, "lime")
 
 

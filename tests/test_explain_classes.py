@@ -59,7 +59,7 @@ def test_long_lists_are_cut():
 def test_a_head_without_names_has_numbers():
     assert find_class("action", NUMBERED, "156") == 156
     assert (label_of(NUMBERED, 17), label_of(NAMED, 1)) == ("class 17", "Closing a door")
-    with pytest.raises(ValueError, match="no class names.*'door'. Give a number from 0 to 156"):
+    with pytest.raises(ValueError, match=r"no class names.*'door'\. Give a number from 0 to 156"):
         find_class("action", NUMBERED, "door")
 
 
@@ -68,9 +68,9 @@ def test_the_head_that_is_meant():
     assert find_head(heads) == "action"
     assert find_head({"scene": Head(3)}) == "scene"
     assert find_head(heads, "verb") == "verb"
-    with pytest.raises(ValueError, match="no head 'verbs'; its heads are verb, action. Did you mean 'verb'"):
+    with pytest.raises(ValueError, match=r"no head 'verbs'; its heads are verb, action\. Did you mean 'verb'"):
         find_head(heads, "verbs")
-    with pytest.raises(ValueError, match="no head 'action'; its heads are verb, object. Give one"):
+    with pytest.raises(ValueError, match=r"no head 'action'; its heads are verb, object\. Give one"):
         find_head({"verb": Head(8), "object": Head(6)})
     with pytest.raises(ValueError, match="features_only"):
         find_head({})

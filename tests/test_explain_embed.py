@@ -73,7 +73,8 @@ def test_what_was_decoded_before_a_video_breaks_off_is_kept(model, video, tmp_pa
     write_video(cut, read_video(video), 24)
     cut.write_bytes(cut.read_bytes()[: cut.stat().st_size * 2 // 3])
     found = kf.embed(model, cut)
-    assert "cut.mkv" in found.ended
+    assert found.ended.startswith(f"Broke off after {found.ends[-1]:.1f} seconds. ") and "cut.mkv" in found.ended
+    assert not found.interrupted
     assert 2 <= len(found.features) < 6
     np.testing.assert_allclose(found.features[0], kf.embed(model, video).features[0], rtol=0.2, atol=0.5)
     with pytest.raises(DataError, match=r"nothing\.mp4"):
@@ -87,7 +88,8 @@ def test_ctrl_c_keeps_what_there_is_where_asked(model, video):
     with pytest.raises(KeyboardInterrupt):
         kf.embed(model, video, progress=interrupt)
     found = kf.embed(model, video, progress=interrupt, keep_interrupted=True)
-    assert (len(found.features), found.ended) == (module.BATCH, "interrupted")
+    assert (len(found.features), found.interrupted) == (module.BATCH, True)
+    assert found.ended == f"Interrupted after {found.ends[-1]:.1f} seconds."
 
 
 def test_progress_is_told_in_seconds_of_the_video(model, video):

@@ -1,4 +1,4 @@
-"""Contact sheets and videos of maps, from made-up maps: that heat is where the map is, and that text cannot break them."""
+"""Contact sheets and videos of made-up maps: heat is where the map is, and no text breaks them."""
 
 import numpy as np
 import pytest

@@ -62,7 +62,7 @@ def embed(
             report(number, len(sources))
             try:
                 done.append(module.embed(network, source, every=every, keep_interrupted=True))
-                interrupted = (done[-1].ended or "").startswith("Interrupted")
+                interrupted = done[-1].interrupted
             except DataError as error:
                 failures.append(str(error))
             except KeyboardInterrupt:

@@ -10,19 +10,20 @@ from rich.markup import escape
 from rich.table import Table
 
 from kerasfast.cli.console import example, out, start_tensorflow
+from kerasfast.explain import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from kerasfast.explain.explanation import Explanation
 
 EXAMPLE = example(
-    "kerasfast explain kitchen.mp4 --model slowfast_nano.miniature",
-    'kerasfast explain kitchen.mp4 --model slowfast_nano.miniature --head action --class "opening a star" --at 2.5',
+    "kerasfast explain kitchen.mp4",
+    'kerasfast explain kitchen.mp4 --head action --class "opening a star" --at 2.5 --model slowfast_nano.miniature',
 )
 
 
 def explain(
     video: Annotated[Path, typer.Argument(help="A video file.")],
-    model: Annotated[str, typer.Option(help="A name of the zoo, or the folder of a run.")],
+    model: Annotated[str, typer.Option(help="A name of the zoo, or the folder of a run.")] = DEFAULT_MODEL,
     head: Annotated[str | None, typer.Option(help="Head of the class.", show_default="the only one, or action")] = None,
     wanted: Annotated[
         str | None,
@@ -33,8 +34,8 @@ def explain(
         float | None,
         typer.Option(help="Seconds at which the clip begins.", show_default="where the class scores highest"),
     ] = None,
-    folder: Annotated[Path, typer.Option("--out", help="Folder for the pictures.")] = Path(),
-    force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
+    folder: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for both.")] = Path(),
+    force: Annotated[bool, typer.Option("--force", help="Write over files that exist.")] = False,
 ) -> None:
     """Show where each pathway looks for a class: as a contact sheet, and as a video."""
     start_tensorflow()
@@ -50,7 +51,7 @@ def explain(
     sheet, film = folder / f"{name}.png", folder / f"{name}.mp4"
     for path in (sheet, film):
         if path.exists() and not force:
-            raise ValueError(f"{path} exists. Give another --out, or --force to replace it.")
+            raise ValueError(f"{path} exists. Give another folder with --out, or --force to write over it.")
     folder.mkdir(parents=True, exist_ok=True)
     contact_sheet(found, sheet)
     heat_video(found, film)

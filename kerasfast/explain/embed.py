@@ -36,6 +36,7 @@ class Features:
         ends: When each ends, `(windows,)`.
         features: `(windows, channels)` float32.
         ended: Why the video was not seen to its end, or None.
+        interrupted: Whether Ctrl-C is the reason.
     """
 
     source: str
@@ -45,6 +46,7 @@ class Features:
     ends: np.ndarray
     features: np.ndarray
     ended: str | None = None
+    interrupted: bool = False
 
 
 def embed(
@@ -69,7 +71,7 @@ def embed(
         keep_interrupted: At Ctrl-C, return what there is, instead of KeyboardInterrupt.
 
     Returns:
-        The features. Of a video that breaks off they are those of what could be decoded, and `ended` says where and why.
+        The features. Of a video that breaks off they are those of what could be decoded, and `ended` says where.
 
     Raises:
         DataError: The source cannot be opened, or nothing of it decoded.
@@ -86,7 +88,7 @@ def embed(
         waits = {"timeout": TIMEOUT_SECONDS} if "://" in str(video) else {}
         windows = windows_of(model, video, every=every, live=False, ahead=True, **waits)
     done: list[tuple[np.ndarray, list[tuple[float, float]]]] = []
-    ended = None
+    ended, interrupted = None, False
     try:
         for views, times in _batches(model, windows):
             done.append((np.asarray(network.predict_on_batch(views)), times))
@@ -99,6 +101,7 @@ def embed(
     except KeyboardInterrupt:
         if not (done and keep_interrupted):
             raise
+        interrupted = True
         ended = f"Interrupted after {done[-1][1][-1][1]:.1f} seconds."
     starts, ends = np.array([one for _, times in done for one in times]).T
     return Features(
@@ -109,6 +112,7 @@ def embed(
         ends=ends,
         features=np.concatenate([features for features, _ in done]),
         ended=ended,
+        interrupted=interrupted,
     )
 
 
