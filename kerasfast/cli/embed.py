@@ -84,7 +84,8 @@ def embed(
         for failure in failures:
             err.print(" ".join(failure.split()), style="red", markup=False, soft_wrap=True)
     if interrupted:
-        err.print(f"Interrupted: {len(done)} of {len(sources)} videos are in the files.", style="yellow")
+        kept = f"{len(done)} of {len(sources)} videos are in the files." if done else "nothing is written."
+        err.print(f"Interrupted: {kept}", style="yellow")
         raise typer.Exit(130)
     if failures:
         raise typer.Exit(1)
