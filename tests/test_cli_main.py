@@ -26,6 +26,8 @@ def test_the_commands_of_the_design_are_there():
         "port",
         "verify",
         "predict",
+        "explain",
+        "embed",
         "records build",
         "records check",
         "records miniature",
