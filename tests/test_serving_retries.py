@@ -47,7 +47,7 @@ class Rest:
         waiting = list(codes)
 
         class Handler(BaseHTTPRequestHandler):
-            def do_POST(self):  # noqa: N802
+            def do_POST(self):
                 self.server.seen.append(len(self.rfile.read(int(self.headers["Content-Length"]))))
                 code = waiting.pop(0) if waiting else 200
                 answer = json.dumps({"outputs": {"action": SCORES.tolist()}} if code == 200 else {"error": "no"})
@@ -164,7 +164,7 @@ def test_attempts_end_with_the_time_limit(protocol):
     assert 1 < len(seen) <= 4
 
 
-def test_a_name_that_nobody_has(protocol, monkeypatch):
+def test_no_server_at_all(protocol):
     with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as taken:
         port = taken.getsockname()[1]
     with pytest.raises(ServingError, match="UNAVAILABLE") as error:
