@@ -10,9 +10,10 @@ from cli_case import refuses, run
 from kerasfast.cli import bench
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def environments(monkeypatch):
     """What the processes of a command are told, in their order: this one as it starts TensorFlow, and its children."""
+    monkeypatch.setenv("TF_FORCE_GPU_ALLOW_GROWTH", "false")  # restored after the command has set it
     seen = []
     start_tensorflow, popen = bench.start_tensorflow, subprocess.Popen
 
@@ -30,7 +31,6 @@ def environments(monkeypatch):
 
 
 def test_a_tiny_model(tmp_path, monkeypatch, capfd, environments):
-    monkeypatch.setenv("TF_FORCE_GPU_ALLOW_GROWTH", "false")
     file = tmp_path / "speed.json"
     options = ("--precision", "float32", "--seconds", 0.05, "--batch", 2, "--json", file)
     code, out, err = run(monkeypatch, capfd, "bench", "slow_nano", *options)

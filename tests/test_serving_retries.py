@@ -17,7 +17,7 @@ from kerasfast.serving.errors import ServingError
 from kerasfast.serving.rest import RestConnection
 
 # More than the 256 kB that gRPC keeps of a request, unless told, to send them again.
-VIEWS = np.full((1, 8, 224, 224, 3), 90, np.uint8)
+VIEWS = np.full((1, 2, 224, 224, 3), 90, np.uint8)
 SCORES = np.float32([[0.25, 0.75]])
 
 
@@ -124,21 +124,21 @@ def test_a_server_that_is_not_ready_is_asked_again(protocol):
 
 
 def test_no_more_often_than_it_may_be(protocol):
-    for again in (0, 2):
-        with protocol.server(*4 * protocol.not_ready) as (port, seen):
+    with protocol.server(*4 * protocol.not_ready) as (port, seen):
+        for again, attempts in ((0, 1), (2, 1 + 3)):
             with pytest.raises(ServingError) as error:
                 asked(protocol, port, again=again)
             assert (error.value.status, error.value.transient) == ("UNAVAILABLE", True)
-        assert len(seen) == 1 + again
+            assert len(seen) == attempts
 
 
 def test_what_repeating_cannot_mend_is_asked_once(protocol):
-    for code in protocol.final:
-        with protocol.server(code) as (port, seen):
+    with protocol.server(*protocol.final) as (port, seen):
+        for attempts, code in enumerate(protocol.final, start=1):
             with pytest.raises(ServingError) as error:
                 asked(protocol, port)
             assert not error.value.transient
-        assert len(seen) == 1, code
+            assert len(seen) == attempts, code
 
 
 def test_a_server_that_starts_late(protocol):
