@@ -18,7 +18,7 @@ _ADVICE = {
     "UNIMPLEMENTED": "Something else than TF Serving answers there; check host and port (8500 for gRPC).",
 }
 # What gRPC and Python say of a certificate that nobody whom they trust has signed, or that is of another host.
-_UNTRUSTED = re.compile(r"certificate.verify.failed|peer name .* is not in peer certificate", re.IGNORECASE)
+_UNTRUSTED = re.compile(r"certificate.verify.failed|hostname verification check failed", re.IGNORECASE)
 _TRUST = "Give credentials=, the root certificates to trust (PEM), and host as the server's certificate names it."
 
 
