@@ -117,6 +117,7 @@ TESTED_BY = {
     "serving/formats/onnx_file.py": "test_serving_formats_export.py",
     "serving/formats/openvino_files.py": "test_serving_formats_export.py",
     "serving/formats/packages.py": "test_serving_formats_export.py",
+    "serving/packing.py": "test_serving_client.py",
     "serving/new_folder.py": "test_serving_saved_model.py",
     "train/callbacks.py": "test_train_recipes_recipe.py",
     "train/recipes/sections.py": "test_train_recipes_recipe.py",
@@ -227,7 +228,7 @@ def test_numpy_alone():
 
 def test_the_client_needs_no_framework_for_rest():
     """Only the gRPC side may bring TensorFlow; that the whole client starts without it is tested with it."""
-    for name in ("client", "connections", "errors", "rest", "served_card"):
+    for name in ("client", "connections", "errors", "packing", "rest", "retries", "served_card"):
         foreign = {dotted.partition(".")[0] for dotted in imports_of(PACKAGE / "serving" / f"{name}.py")}
         assert foreign - set(sys.stdlib_module_names) - {"kerasfast"} <= {"numpy"}, name
 

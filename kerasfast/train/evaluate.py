@@ -98,7 +98,7 @@ def evaluate(
     scored = chosen_heads(model, heads)
     sizes = {head: row.classes for head, row in scored.items()}
     check_heads(sizes, manifest.labels.sizes, str(records))
-    rules = merge_rules(scored, merge)
+    rules = merge_rules(model.heads, merge, scored)
     check_labelled(len(manifest.videos), manifest.class_counts, list(scored), f"{records}, split {split!r}")
     head_thresholds(thresholds, sizes)
     check_subsets(subsets or {}, {head: manifest.class_counts[head] for head in sizes})
