@@ -6,6 +6,7 @@ Makefile; the few programs of `SHELL` run as they stand. A block that cannot run
 `<!-- skip: next "the reason" -->`. What stands in for data sets and published weights is in the tables below.
 """
 
+import functools
 import re
 import shlex
 import subprocess
@@ -40,7 +41,6 @@ ADDED = {
     "records build": {"--model": "slowfast_nano", "--short-side": "67", "--clips": "2", "--rounds": "1"},
     "records check": {"--model": "slowfast_nano"},
     "calibrate": {"--clips": "2", "--crops": "1"},
-    "predict": {"--clips": "2", "--crops": "1"},
 }
 SHELL = ("awk",)
 # Typer has a click of its own, or in earlier releases click's.
@@ -163,12 +163,17 @@ def check_kerasfast(arguments):
 
 def command_of(arguments):
     """The command that a line of `kerasfast` is about, and its own arguments."""
-    command = typer.main.get_command(app)
+    command = _commands()
     while hasattr(command, "commands"):
         if not arguments or arguments[0] not in command.commands:
             raise UsageError(f"there is no command {' '.join(arguments[:1])!r}")
         command, arguments = command.commands[arguments[0]], arguments[1:]
     return command, arguments
+
+
+@functools.cache
+def _commands():
+    return typer.main.get_command(app)
 
 
 def check_pip(arguments):

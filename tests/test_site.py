@@ -100,10 +100,16 @@ def test_links_of_the_repository_hold_on_the_site(target, source, page, link):
     assert docs_hooks.site_link(target, source, page) == link
 
 
-def test_a_notebook_that_fails_stops_the_build(tmp_path):
+def test_a_notebook_runs_and_one_that_fails_stops_the_build(tmp_path):
     import docs_hooks
     import nbformat
     from nbclient.exceptions import CellExecutionError
+
+    said = "import sys\nprint(6 * 7, file=sys.stderr)\nprint(6 * 9)"
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(said, id="a")])
+    nbformat.write(notebook, tmp_path / "right.ipynb")
+    body, _ = docs_hooks.as_page(tmp_path / "right.ipynb")
+    assert "    54\n" in body and "42" not in body
 
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("print(6 * 7)\n1 / 0", id="a")])
     nbformat.write(notebook, tmp_path / "wrong.ipynb")

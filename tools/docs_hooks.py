@@ -78,6 +78,9 @@ def as_page(path: Path, run: bool = True) -> tuple[str, dict[str, bytes]]:
         where = {"metadata": {"path": folder}}
         if run:
             NotebookClient(notebook, timeout=CELL_SECONDS, kernel_name="python3", resources=where).execute()
+        for cell in notebook.cells:
+            if "outputs" in cell:  # what libraries tell a terminal is not for the reader
+                cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
         names: dict[str, Any] = {"unique_key": path.stem, "output_files_dir": f"{path.stem}_files"}
         body, resources = MarkdownExporter().from_notebook_node(notebook, resources=names)
     return body, resources["outputs"]
