@@ -18,7 +18,7 @@ from kerasfast.explain.written import FORMS, write_form
 
 # In the order in which they are written: what takes longest comes last.
 ENDINGS = {"json": ".json", "csv": ".csv", "srt": ".srt", "timeline": ".html", "overlay": ".overlay.mp4"}
-_OVERLAY_TOP = 3  # classes of each head; more cover the picture
+_OVERLAY_TOP = 5  # classes of each head; more cover the picture
 _NAME_LENGTH = 48  # with four bytes a character and the longest ending, below the 255 bytes of a file name
 
 
@@ -30,7 +30,7 @@ class Outputs:
         forms: Names of `ENDINGS`.
         folder: Where to; None: text to standard output, other files to the current folder.
         force: Write over what exists.
-        top: Classes of each head: the best ones in JSON, those of a subtitle, and at most three in the overlay.
+        top: Classes of each head: the best ones in JSON, those of a subtitle, and at most five in the overlay.
         scores: Whether JSON takes the scores of every window.
     """
 
