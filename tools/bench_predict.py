@@ -8,10 +8,10 @@ made of repeated packets in out/predict. The 1080p has few frames a second, so t
 memory depends on the size of a frame and of a window, not on the rate.
 
 A wall time begins with a loaded model and holds the tracing of its graph, of which `first_window_seconds` is mostly
-made. The real-time factor is seconds of video by second of that, and once more without the first window; `cpu_seconds` are those of all threads, and
-`load_before` is what else the machine computed (processes, over a minute), which makes a wall time longer. `peak_mib`
-is the most memory that the process had (VmHWM, Linux), `model_mib` what it had with the model loaded, before the first
-window.
+made. The real-time factor is seconds of video by second of that, and once more without the first window. `cpu_seconds`
+are those of all threads, and `load_before` is what the machine computed (processes, over a minute) before, which makes
+a wall time longer. `peak_mib` is the most memory that the process had (VmHWM, Linux), `model_mib` what it had with the
+model loaded, before the first window.
 """
 
 from __future__ import annotations
