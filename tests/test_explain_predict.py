@@ -326,10 +326,11 @@ def test_an_address_that_drops_the_connection(tmp_path, long_video):
 def test_an_address_that_falls_silent(tmp_path):
     hold = threading.Event()
     with serve() as server:
-        server.files["/live.ts"] = broadcast(tmp_path / "live.ts").read_bytes()
+        # Long enough that FFmpeg has looked at the stream before it falls silent.
+        server.files["/live.ts"] = broadcast(tmp_path / "live.ts", 300).read_bytes()
         server.usual = Answer(cut=len(server.files["/live.ts"]) * 9 // 10, hold=hold)
         try:
-            (timeline,) = predict(server.url("/live.ts"), model_of(by_brightness), timeout=1.0)
+            (timeline,) = predict(server.url("/live.ts"), model_of(by_brightness), timeout=3.0)
         finally:
             hold.set()
     assert timeline.ended.startswith("Broke off after") and len(timeline.starts) >= 1

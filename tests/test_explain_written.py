@@ -111,6 +111,13 @@ def test_subtitles_change_where_a_class_begins_or_ends():
     assert to_srt(timeline()) == ""
 
 
+def test_subtitles_of_the_best_classes():
+    made = timeline(
+        *(segment(f"class {c}", 0, 2, c / 10, index=c) for c in range(5)), segment("bag", 0, 1, 0.1, "object")
+    )
+    assert cues(to_srt(made, top=2))[0][2] == ["verb: class 4, class 3", "object: bag"]
+
+
 @pytest.mark.parametrize("label", HOSTILE)
 def test_a_label_cannot_break_subtitles(label):
     text = to_srt(timeline(segment(label, 0, 1), segment("after", 2, 3)))

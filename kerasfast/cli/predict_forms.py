@@ -18,6 +18,7 @@ from kerasfast.explain.written import FORMS, write_form
 
 # In the order in which they are written: what takes longest comes last.
 ENDINGS = {"json": ".json", "csv": ".csv", "srt": ".srt", "timeline": ".html", "overlay": ".overlay.mp4"}
+_OVERLAY_TOP = 5  # classes of each head; more cover the picture
 _NAME_LENGTH = 48  # with four bytes a character and the longest ending, below the 255 bytes of a file name
 
 
@@ -29,7 +30,7 @@ class Outputs:
         forms: Names of `ENDINGS`.
         folder: Where to; None: text to standard output, other files to the current folder.
         force: Write over what exists.
-        top: Classes of each head, in JSON and in the picture of the overlay.
+        top: Classes of each head: the best ones in JSON, those of a subtitle, and at most five in the overlay.
         scores: Whether JSON takes the scores of every window.
     """
 
@@ -88,7 +89,7 @@ class Outputs:
         Returns:
             The files that were written.
         """
-        text_options = {"json": {"top": self.top, "windows": self.scores}}
+        text_options = {"json": {"top": self.top, "windows": self.scores}, "srt": {"top": self.top}}
         written = []
         for form in self.forms:
             options = text_options.get(form, {})
@@ -108,7 +109,7 @@ class Outputs:
             elif overlay and isinstance(source, Path):
                 from kerasfast.explain.overlay import write_overlay
 
-                write_overlay(timeline, source, path, top=self.top, progress=progress)
+                write_overlay(timeline, source, path, top=min(self.top, _OVERLAY_TOP), progress=progress)
             else:
                 continue
             written.append(path)

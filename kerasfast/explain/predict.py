@@ -63,10 +63,12 @@ def predict(
             iteration, a video of which nothing can be decoded.
         ValueError: An argument is out of its range, or the model has no trained weights.
 
-    >>> import kerasfast as kf, numpy as np
+    >>> import tempfile
+    >>> import numpy as np
     >>> from kerasfast.data.video_writer import write_video
-    >>> write_video("grey.mp4", [np.full((64, 64, 3), 99, "uint8")] * 48, fps=24)
-    >>> (timeline,) = kf.predict("grey.mp4", every=1)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_video(f"{folder}/grey.mp4", [np.full((64, 64, 3), 99, "uint8")] * 48, fps=24)
+    ...     (timeline,) = predict(f"{folder}/*.mp4", every=1)
     >>> timeline.starts.tolist(), timeline.duration_seconds, timeline.scores["verb"].shape
     ([0.0, 1.0], 2.0, (2, 8))
     """

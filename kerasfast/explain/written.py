@@ -74,15 +74,19 @@ def to_csv(timeline: Timeline) -> str:
     return text.getvalue()
 
 
-def to_srt(timeline: Timeline) -> str:
+def to_srt(timeline: Timeline, *, top: int | None = None) -> str:
     """The segments as SubRip subtitles, for any player: a line a head, of the classes that are seen then.
 
     Where a class begins or ends, a subtitle ends and the next begins, so that none overlaps another. In a label, what
     SubRip or a player would read as its own (new lines, arrows, tags) is replaced by what looks alike.
+
+    Args:
+        timeline: The timeline.
+        top: Classes on a line, those with the highest scores; None: all.
     """
     cues = []
     for start, end, seen in _stretches(timeline.segments):
-        lines = [f"{head}: {', '.join(map(_inert, labels))}" for head, labels in seen.items()]
+        lines = [f"{head}: {', '.join(map(_inert, labels[:top]))}" for head, labels in seen.items()]
         cues.append(f"{len(cues) + 1}\n{_clock(start)} --> {_clock(end)}\n" + "\n".join(lines) + "\n")
     return "\n".join(cues)
 
@@ -97,7 +101,7 @@ def write_form(timeline: Timeline, path: Path, form: str, **options: Any) -> Pat
         timeline: The timeline.
         path: The file.
         form: `json`, `csv` or `srt`.
-        **options: Those of `to_json`.
+        **options: Those of `to_json` and `to_srt`.
 
     Raises:
         ValueError: Another form.
