@@ -60,7 +60,7 @@ def test_without_a_class_the_best_one_is_explained(monkeypatch, capfd, video, tm
         (("--class", "a star"), "classes of 'action' match 'a star': "),
         (("--class", "40"), "have the numbers 0 to 39. Received: 40."),
         (("--head", "verbs"), "no head 'verbs'; its heads are verb, object, action. Did you mean 'verb'?"),
-        (("--method", "lime"), "method must be one of gradcam, gradcam++, saliency, smoothgrad."),
+        (("--method", "lime"), "method must be one of gradcam, gradcam++, saliency."),
         (("--at", "3600"), "kitchen.mp4, which lasts"),
     ],
 )

@@ -36,7 +36,7 @@ def seen_by_slow(model):
 
 def test_gradcam_is_the_head_on_the_features(model, frames):
     """The heads are linear in the pooled features, so a channel's mean gradient is its weight, up to one factor."""
-    features = keras.Model(model.inputs, [model.endpoints["slow_res4"], model.endpoints["fast_res4"]])
+    features = keras.Model(model.input, [model.endpoints["slow_res4"], model.endpoints["fast_res4"]])
     slow, fast = features(frames[None].astype("float32"))
     weights = model.get_layer("head_action").kernel[:, 7].numpy()
     maps = attention_maps(model, frames, "action", 7)
@@ -51,7 +51,7 @@ def test_gradcam_is_the_head_on_the_features(model, frames):
 def test_cells_are_centred_on_every_16th_pixel(model, frames):
     """Where the pixels lie that a feature depends on: tf-keras-vis would draw cell 2 of 4 at pixel 42."""
     for path in ("slow", "fast"):
-        features = keras.Model(model.inputs, model.endpoints[f"{path}_res4"])
+        features = keras.Model(model.input, model.endpoints[f"{path}_res4"])
         pixels = tf.Variable(np.random.default_rng(0).uniform(0, 255, (1, 32, 64, 64, 3)).astype("float32"))
         with tf.GradientTape() as tape:
             cell = tf.reduce_sum(features(pixels)[:, :, 2, 2])
@@ -77,7 +77,7 @@ def test_gradcam_plus_plus_does_not_depend_on_where_the_logit_stands(model, fram
             for path in maps:
                 np.testing.assert_allclose(maps[path], expected[path], atol=1e-4)
         bias.assign(before + 200.0)
-        network = keras.Model(model.inputs, model.endpoints["action_logits"])
+        network = keras.Model(model.input, model.endpoints["action_logits"])
         alone = module._tf_keras_vis().GradcamPlusPlus(network, clone=False)(
             CategoricalScore(7),
             frames[None].astype("float32"),
@@ -92,7 +92,7 @@ def test_gradcam_plus_plus_does_not_depend_on_where_the_logit_stands(model, fram
 
 def test_saliency_is_the_gradient_of_the_pixels_of_a_pathway(model, frames):
     """In frames that Slow does not see, the gradient of the whole model is that of the Fast pathway."""
-    network = keras.Model(model.inputs, model.endpoints["action_logits"])
+    network = keras.Model(model.input, model.endpoints["action_logits"])
     pixels = tf.Variable(frames[None].astype("float32"))
     with tf.GradientTape() as tape:
         logit = network(pixels)[:, 7]
@@ -110,17 +110,12 @@ def test_saliency_is_the_gradient_of_the_pixels_of_a_pathway(model, frames):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_maps_are_alike_from_call_to_call_and_leave_the_random_numbers_alone(model, frames, method):
-    np.random.seed(5)
-    expected = np.random.random()
-    np.random.seed(5)
-    first, second = (attention_maps(model, frames, "verb", 2, method) for _ in range(2))
-    assert np.random.random() == expected
-    assert list(first) == ["slow", "fast"]
-    for path, maps in first.items():
-        assert maps.shape == (32, 64, 64) and maps.dtype == np.float32
-        assert maps.min() >= 0 and maps.max() == pytest.approx(1)
-        np.testing.assert_allclose(maps, second[path], atol=1e-5)
+def test_maps_have_the_size_of_the_clip_and_reach_from_0_to_1(model, frames, method):
+    maps = attention_maps(model, frames, "verb", 2, method)
+    assert list(maps) == ["slow", "fast"]
+    for one in maps.values():
+        assert one.shape == (32, 64, 64) and one.dtype == np.float32
+        assert one.min() >= 0 and one.max() == pytest.approx(1)
 
 
 # Lowest ratio of a map's mass on the moving object to the object's share of the pixels; benchmarks/explain.json has
@@ -187,7 +182,7 @@ def test_no_evidence_is_a_map_of_zeros():
 
 
 def test_an_unknown_method_is_refused(model, frames):
-    with pytest.raises(ValueError, match=r"one of gradcam, gradcam\+\+, saliency, smoothgrad. Received: method='lime'"):
+    with pytest.raises(ValueError, match=r"one of gradcam, gradcam\+\+, saliency. Received: method='lime'"):
         attention_maps(model, frames, "action", 7, "lime")
 
 

@@ -32,9 +32,9 @@ import numpy as np
 from kerasfast.data.miniature.generate import encode
 from kerasfast.data.miniature.render import object_masks, render
 from kerasfast.data.miniature.scripts import write_scripts
+from kerasfast.data.video import read_video
 from kerasfast.data.views import crops_of, scaled_clips
 from kerasfast.explain.attention_maps import METHODS, attention_maps
-from kerasfast.explain.explanation import explain_video
 from kerasfast.models.classifier import build
 from kerasfast.registry import load
 
@@ -62,19 +62,20 @@ class Case:
 
 def cases(model: Any, seed: int, wanted: int, videos: int = 400) -> Iterator[Case]:
     """The first `wanted` clips of test videos whose action the network recognises, each read from an mp4 file."""
-    span, found = model.clip.span, 0
+    span, size, found = model.clip.span, model.variant.test_crop_size, 0
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "video.mp4"
         for script in write_scripts("test", videos, seed):
             encode(file, render(script, seed))
+            video = crops_of(read_video(file, model.clip.fps, size), 1, size)[0]
             masks = object_masks(script, seed)
             for number, part in enumerate(script.parts):
                 start = (part.start + part.end - span) // 2
-                seen = explain_video(model, file, "action", part.number, at=start / model.clip.fps)
-                if seen.scores["action"].argmax() != part.number:
+                frames = video[start : start + span]
+                if model.predict_on_batch(frames[None])["action"].argmax() != part.number:
                     continue
                 on, others = (_as_seen(mask[start : start + span], model) for mask in _split(masks, number))
-                yield Case(seen.frames, part.number, on, others)
+                yield Case(frames, part.number, on, others)
                 found += 1
                 if found == wanted:
                     return

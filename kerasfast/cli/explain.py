@@ -29,7 +29,7 @@ def explain(
         str | None,
         typer.Option("--class", help="Its name or number.", show_default="the one with the highest score"),
     ] = None,
-    method: Annotated[str, typer.Option(help="gradcam, gradcam++, saliency or smoothgrad.")] = "gradcam",
+    method: Annotated[str, typer.Option(help="gradcam, gradcam++ or saliency.")] = "gradcam",
     at: Annotated[
         float | None,
         typer.Option(help="Seconds at which the clip begins.", show_default="where the class scores highest"),

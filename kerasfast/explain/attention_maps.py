@@ -15,10 +15,7 @@ from kerasfast.models.layers import slow_frame_indices
 if TYPE_CHECKING:
     from kerasfast.models.classifier import VideoClassifier
 
-METHODS = {"gradcam": "Grad-CAM", "gradcam++": "Grad-CAM++", "saliency": "saliency", "smoothgrad": "SmoothGrad"}
-
-_SMOOTH_SAMPLES = 16
-_SMOOTH_NOISE = 0.1  # standard deviation, as a share of the range of the pixels; Smilkov et al. 2017 suggest 0.1 to 0.2
+METHODS = {"gradcam": "Grad-CAM", "gradcam++": "Grad-CAM++", "saliency": "saliency"}
 
 
 def attention_maps(
@@ -28,8 +25,7 @@ def attention_maps(
 
     Grad-CAM (Selvaraju et al. 2017, arXiv:1610.02391) and Grad-CAM++ (Chattopadhay et al. 2018, arXiv:1710.11063)
     weight the last features of a pathway by the gradient of the class's logit. Saliency (Simonyan et al. 2014,
-    arXiv:1312.6034) is the size of that gradient with respect to the pixels that a pathway is given; SmoothGrad
-    (Smilkov et al. 2017, arXiv:1706.03825) averages it over noisy copies of them.
+    arXiv:1312.6034) is the size of that gradient with respect to the pixels that a pathway is given.
 
     Maps of features are coarse: a cell for 32 pixels (16 in the nano networks), and for Slow one frame of alpha. They
     are interpolated to the frames here, each cell about the pixel that it is centred on, each Slow frame at its time.
@@ -39,7 +35,7 @@ def attention_maps(
         frames: A clip, uint8 or float `(T, H, W, 3)`, RGB, 0..255.
         head: Name of the head.
         index: The class, counted from 0.
-        method: `gradcam`, `gradcam++`, `saliency` or `smoothgrad`.
+        method: `gradcam`, `gradcam++` or `saliency`.
 
     Returns:
         Pathway (`slow`, `fast`) to `(T, H, W)` float32: the highest value of the clip is 1, and 0 is no evidence for
@@ -58,7 +54,7 @@ def attention_maps(
     if of_features:
         maps = _of_features(model, clip, head, vis.Gradcam if method == "gradcam" else vis.GradcamPlusPlus, index)
     else:
-        maps = _of_pixels(model, clip, head, vis.Saliency, index, _SMOOTH_SAMPLES if method == "smoothgrad" else 0)
+        maps = _of_pixels(model, clip, head, vis.Saliency, index)
     return {
         path: _scaled(_over_frames(one, model, path, clip.shape[1:4], of_features=of_features))
         for path, one in maps.items()
@@ -67,7 +63,7 @@ def attention_maps(
 
 def _of_features(model: VideoClassifier, clip: np.ndarray, head: str, method: Any, index: int) -> dict[str, np.ndarray]:
     """Maps of the last features of each pathway, `(t, h, w)`."""
-    network = keras.Model(model.inputs, model.endpoints[f"{head}_logits"])
+    network = keras.Model(model.input, model.endpoints[f"{head}_logits"])
     maps = {}
     for path in model.variant.pathways:
         last = model.endpoints[f"{path}_res{model.variant.num_stages + 1}"]
@@ -85,24 +81,15 @@ def _of_features(model: VideoClassifier, clip: np.ndarray, head: str, method: An
     return maps
 
 
-def _of_pixels(
-    model: VideoClassifier, clip: np.ndarray, head: str, method: Any, index: int, samples: int
-) -> dict[str, np.ndarray]:
+def _of_pixels(model: VideoClassifier, clip: np.ndarray, head: str, method: Any, index: int) -> dict[str, np.ndarray]:
     """Maps of what each pathway is given, `(t, h, w)`."""
     paths = model.variant.pathways
     # The model has one input and shares it out itself. Cut behind that, it has an input for each pathway, and
     # tf-keras-vis gives a map for each.
     given = [_first_layer(model, path).input for path in paths]
-    pixels = keras.Model(model.inputs, given)(clip)
+    pixels = keras.Model(model.input, given)(clip)
     network = keras.Model(given, model.endpoints[f"{head}_logits"])
-    state = np.random.get_state()  # tf-keras-vis draws its noise from NumPy's global generator
-    np.random.seed(0)
-    try:
-        found = method(network, clone=False)(
-            _score(index), list(pixels), smooth_samples=samples, smooth_noise=_SMOOTH_NOISE, normalize_map=False
-        )
-    finally:
-        np.random.set_state(state)
+    found = method(network, clone=False)(_score(index), list(pixels), normalize_map=False)
     return {path: np.asarray(one)[0] for path, one in zip(paths, found, strict=True)}
 
 

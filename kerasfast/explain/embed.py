@@ -119,7 +119,7 @@ def embed(
 def _network(model: VideoClassifier) -> tuple[Any, str]:
     """What gives the features, and which they are."""
     endpoint = "embedding" if "embedding" in model.endpoints else "pooled"
-    return keras.Model(model.inputs, model.endpoints[endpoint]), endpoint
+    return keras.Model(model.input, model.endpoints[endpoint]), endpoint
 
 
 def _whole(model: VideoClassifier, video: str | Path) -> Iterator[Window]:

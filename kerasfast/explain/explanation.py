@@ -78,7 +78,7 @@ def explain_clip(
         frames: uint8 or float `(T, H, W, 3)`, RGB, 0..255, as the model takes them.
         head: Name of the head; None: the only one, or `action`.
         cls: The class: a name in any case, a part of it that no other has, or a number; None: that of highest score.
-        method: `gradcam`, `gradcam++`, `saliency` or `smoothgrad`, see `kerasfast.explain.attention_maps`.
+        method: `gradcam`, `gradcam++` or `saliency`, see `kerasfast.explain.attention_maps`.
         times: Seconds of the frames; by default from 0 on, at the rate of `model.clip`.
         source: Name of the video.
 
