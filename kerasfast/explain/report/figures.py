@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from markupsafe import Markup
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -57,7 +58,7 @@ class Picture:
         height: In CSS pixels.
     """
 
-    address: str
+    address: Markup
     alt: str
     width: int
     height: int
@@ -73,7 +74,7 @@ def draw(paint: Callable[[Figure], None], alt: str, width: float = WIDTH, height
         file = io.BytesIO()
         figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
     address = f"data:image/svg+xml;base64,{base64.b64encode(file.getvalue()).decode()}"
-    return Picture(address, plain_text(alt), round(width * 96), round(height * 96))
+    return Picture(Markup(address), plain_text(alt), round(width * 96), round(height * 96))
 
 
 def short(name: str, limit: int = 30) -> str:

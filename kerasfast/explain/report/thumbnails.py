@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from markupsafe import Markup
 from PIL import Image
 
 from kerasfast.data.records.manifest import Manifest
@@ -32,8 +33,8 @@ class Thumbnail:
         bytes: Of both addresses.
     """
 
-    moving: str
-    still: str
+    moving: Markup
+    still: Markup
     width: int
     height: int
 
@@ -44,7 +45,7 @@ class Thumbnail:
 
 
 def thumbnails(
-    records: str | Path, split: str, ids: Sequence[str], videos: Iterable[int], budget_bytes: int
+    records: str | Path, split: str, ids: Sequence[str], videos: Iterable[int], limit_bytes: int
 ) -> dict[int, Thumbnail]:
     """Thumbnails of some videos.
 
@@ -53,7 +54,7 @@ def thumbnails(
         split: Their split.
         ids: Ids of all videos that were scored, which the records have to hold in this order.
         videos: Numbers of the videos to show.
-        budget_bytes: Bytes that all of them together may take in the page.
+        limit_bytes: Bytes that each may take in the page.
 
     Raises:
         DataError: Records that are missing or damaged.
@@ -65,12 +66,8 @@ def thumbnails(
             f"{records}, split {split!r}, holds other videos than those that were scored. Give the records that "
             "`kerasfast evaluate` was given."
         )
-    wanted = sorted(set(videos))
-    share = budget_bytes // max(len(wanted), 1)
-    found = {}
-    for video, frames in _frames(records, manifest, wanted):
-        found[video] = encode(frames, share)
-    return found
+    shown = _frames(records, manifest, sorted(set(videos)))
+    return {video: encode(frames, limit_bytes) for video, frames in shown}
 
 
 def encode(frames: Sequence[Image.Image], limit_bytes: int) -> Thumbnail:
@@ -90,11 +87,11 @@ def encode(frames: Sequence[Image.Image], limit_bytes: int) -> Thumbnail:
     return made
 
 
-def _webp(frames: Sequence[Image.Image], quality: int, slower: float = 1.0) -> str:
+def _webp(frames: Sequence[Image.Image], quality: int, slower: float = 1.0) -> Markup:
     file = io.BytesIO()
     more = {"save_all": True, "append_images": frames[1:], "duration": round(1000 * SECONDS_A_FRAME * slower)}
     frames[0].save(file, "WEBP", quality=quality, method=4, loop=0, **(more if len(frames) > 1 else {}))
-    return f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}"
+    return Markup(f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}")
 
 
 def _frames(records: str | Path, manifest: Manifest, videos: Sequence[int]) -> Iterable[tuple[int, list[Image.Image]]]:
