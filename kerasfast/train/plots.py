@@ -68,7 +68,7 @@ def draw_losses(axes: Axes, columns: Mapping[str, np.ndarray]) -> None:
             axes.plot(epochs, columns[f"val_{key}"], "--", color=colour, marker=_marker(epochs), label=label)
     axes.set(xlabel="epoch", ylabel="loss", title="Loss", yscale="log")
     axes.yaxis.set_major_formatter("{x:g}")
-    axes.yaxis.set_minor_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter(lambda x, _: f"{x:g}" if f"{x:e}"[0] in "235" else "")  # more would overlap
     axes.legend(frameon=False)
     _epochs_below(axes)
 
@@ -105,20 +105,28 @@ def confusion_matrix(confusion: np.ndarray, names: Sequence[str], path: str | Pa
     figure.savefig(path, dpi=110)
 
 
-def draw_confusion(axes: Axes, confusion: np.ndarray, names: Sequence[str], *, count: str = "d") -> None:
-    """Draw a confusion matrix as `confusion_matrix` does, with counts in the format `count`."""
+def draw_confusion(axes: Axes, confusion: np.ndarray, names: Sequence[str], named: int = NAMED_CLASSES) -> None:
+    """Draw a confusion matrix as `confusion_matrix` does.
+
+    Args:
+        axes: Where to draw it.
+        confusion: `(classes, classes)` counts, true class first; they may have fractions, and are written without.
+        names: Class names.
+        named: Most classes that are named; counts are written up to `NAMED_CLASSES`.
+    """
     shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     picture = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     axes.figure.colorbar(picture, label="share of the true class")
     axes.set(xlabel="predicted class", ylabel="true class", title="Confusion matrix")
-    if len(names) <= NAMED_CLASSES:
+    if len(names) <= named:
         short = [textwrap.shorten(str(name), 24, placeholder="...") for name in names]
         axes.set_xticks(range(len(names)), short, rotation=90, fontsize=7)
         axes.set_yticks(range(len(names)), short, fontsize=7)
-        for row, column in zip(*np.nonzero(confusion), strict=True):
+    if len(names) <= NAMED_CLASSES:
+        for row, column in zip(*np.nonzero(np.rint(confusion)), strict=True):
             colour = "white" if shares[row, column] > 0.5 else "black"
-            text = format(confusion[row, column], count)
-            axes.text(column, row, text, ha="center", va="center", fontsize=7, color=colour)
+            count = f"{confusion[row, column]:.0f}"
+            axes.text(column, row, count, ha="center", va="center", fontsize=7, color=colour)
 
 
 def predictions(
@@ -216,6 +224,7 @@ def draw_reliability(upper: Axes, lower: Axes, pair: tuple[Reliability, Reliabil
     upper.set(xlim=(0, 1), ylim=(0, 1))
     upper.legend(frameon=False, fontsize=8, loc="upper left")
     lower.set(xlabel="probability", yscale="symlog", ylim=(0, None))
+    lower.yaxis.set_major_formatter("{x:g}")
     for axes in (upper, lower):
         axes.grid(alpha=0.3)
 

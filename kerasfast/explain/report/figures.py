@@ -27,8 +27,9 @@ from kerasfast.train.plots import (
 )
 from kerasfast.train.scoring.curves import PrecisionRecall
 
-# A picture of 4.6 inches, 442 pixels, is legible on a telephone of 400 and stands twice beside another on a desk.
-WIDTH, HEIGHT = 4.6, 3.2
+# A picture of 4 inches, 384 pixels, is legible on a telephone of 400, and three stand beside each other on a desk.
+WIDTH, HEIGHT = 4.0, 3.0
+_SCATTERED = 10  # classes that a cloud of points takes
 _BARS = 60  # classes with a bar and a name of their own; more become a curve
 _RC = {
     "font.size": 9,
@@ -44,7 +45,7 @@ _RC = {
     "svg.hashsalt": "kerasfast",  # the same figures give the same file
     "text.parse_math": False,  # a class may be called "$5 bill"
 }
-_MODEL, _CHANCE = COLOURS[0], COLOURS[1]
+_MODEL, _CHANCE, _LIGHT = COLOURS[0], COLOURS[1], COLOURS[5]
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ def training(history: Mapping[str, np.ndarray]) -> list[Picture]:
     epochs, loss = history["epoch"], history["loss"]
     found = [
         draw(
-            lambda figure: draw_losses(figure.subplots(), history),
+            lambda figure: _losses(figure, history),
             f"Loss over {len(epochs)} epochs, from {loss[0]:.3f} to {loss[-1]:.3f}",
         )
     ]
@@ -130,6 +131,13 @@ def training(history: Mapping[str, np.ndarray]) -> list[Picture]:
             )
         )
     return found
+
+
+def _losses(figure: Figure, history: Mapping[str, np.ndarray]) -> None:
+    axes = figure.subplots()
+    draw_losses(axes, history)
+    axes.get_legend().remove()
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)
 
 
 def _validation(axes: Axes, history: Mapping[str, np.ndarray], keys: Sequence[str]) -> None:
@@ -150,8 +158,8 @@ def class_ap(rows: Sequence[ClassRow], head: str) -> Picture:
 
     def bars(figure: Figure) -> None:
         axes, places = figure.subplots(), np.arange(len(rows))
-        axes.barh(places, values, color=_MODEL, height=0.7, label="AP")
-        axes.scatter(chance, places, color=_CHANCE, marker="|", s=45, zorder=3, label="chance")
+        axes.barh(places, values, color=_LIGHT, height=0.7, label="AP")
+        axes.scatter(chance, places, color="black", marker="|", s=60, linewidth=1.5, zorder=3, label="chance")
         axes.set_yticks(places, [short(row.name) for row in rows], fontsize=8)
         axes.set(xlim=(0, 1), ylim=(len(rows) - 0.4, -0.6), xlabel="average precision")
         axes.tick_params(axis="y", length=0)
@@ -173,9 +181,9 @@ def class_ap(rows: Sequence[ClassRow], head: str) -> Picture:
 
 
 def ap_by_frequency(rows: Sequence[ClassRow], head: str) -> Picture | None:
-    """AP over the number of videos that have the class; None where that is not known."""
+    """AP over the number of videos that have the class; None where that is not known, or of too few classes."""
     rows = [row for row in rows if row.ap is not None and row.positives and row.chance is not None]
-    if not rows:
+    if len(rows) < _SCATTERED:
         return None
     positives = np.array([row.positives for row in rows])
     ap, chance = np.array([row.ap for row in rows]), np.array([row.chance for row in rows])
@@ -184,20 +192,15 @@ def ap_by_frequency(rows: Sequence[ClassRow], head: str) -> Picture | None:
         axes, order = figure.subplots(), np.argsort(positives)
         axes.scatter(positives, ap, color=_MODEL, s=14, alpha=0.8, label="class")
         axes.plot(positives[order], chance[order], color=_CHANCE, label="chance")
-        axes.set(xscale="log", ylim=(0, 1), xlabel="videos that have the class", ylabel="average precision")
-        axes.xaxis.set_major_formatter("{x:g}")
-        axes.xaxis.set_minor_formatter(_few_ticks(positives))
-        axes.legend(loc="upper left", bbox_to_anchor=(0, 1.14), ncols=2)
+        axes.set(ylim=(0, 1.03), xlabel="videos that have the class", ylabel="average precision")
+        if positives.max() >= 10 * positives.min():  # else a logarithmic axis has no more than one mark
+            axes.set_xscale("log")
+            axes.xaxis.set_major_formatter("{x:g}")
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=2)
         axes.grid(alpha=0.3)
 
     rank = np.corrcoef(np.log(positives), ap)[0, 1] if len(set(positives)) > 1 and len(set(ap)) > 1 else 0.0
     return draw(paint, f"AP of {head} over class frequency, correlation {rank:.2f}")
-
-
-def _few_ticks(values: np.ndarray) -> Callable[[float, int], str]:
-    """Labels for ticks between powers of ten where there is at most one such power, which says little alone."""
-    powers = np.floor(np.log10(values.max())) - np.ceil(np.log10(values.min())) + 1
-    return lambda x, _: f"{x:g}" if powers < 2 and f"{x:g}".strip("0.")[:1] in "1235" else ""
 
 
 def precision_recall_plot(micro: PrecisionRecall, classes: Mapping[str, PrecisionRecall], head: str) -> Picture:
@@ -235,17 +238,19 @@ def reliability_plot(head: str, pair: tuple[Reliability, Reliability]) -> Pictur
 def confusion_plot(matrix: np.ndarray, names: Sequence[str], head: str) -> Picture:
     """A confusion matrix; as wide as its names need, so the page lets it scroll."""
     classes = len(names)
-    side = WIDTH if classes > NAMED_CLASSES else max(2.2 + 0.3 * classes, 3.2)
-    count = "d" if np.array_equal(matrix, np.rint(matrix)) else ".0f"
-    shown = matrix.astype(int) if count == "d" else np.where(matrix < 0.5, 0, matrix)
+    inches = 0.3 if classes <= NAMED_CLASSES else 0.16  # of a cell, by what is written into it
+    side = WIDTH if classes > _BARS else max(1.8 + inches * classes, 3.2)
 
     def paint(figure: Figure) -> None:
         axes = figure.subplots()
-        draw_confusion(axes, shown, [short(name, 24) for name in names], count=count)
-        axes.set_title(head)
+        draw_confusion(axes, matrix, [short(name, 24) for name in names], named=_BARS)
+        axes.set_title(None)
+        if classes > _BARS:
+            axes.set(xticks=[], yticks=[])
 
     found = float(np.trace(matrix) / max(matrix.sum(), 1))
-    return draw(paint, f"Confusion of {classes} classes of {head}; {found:.0%} on the diagonal", side + 0.6, side)
+    alt = f"Confusion of {classes} classes of {head}; {found:.0%} on the diagonal"
+    return draw(paint, alt, side + 0.6, side)
 
 
 def pair_plot(grid: np.ndarray, verbs: Sequence[str], things: Sequence[str]) -> Picture:

@@ -162,7 +162,7 @@ def _facts(run: Run) -> dict[str, str]:
     if found["model"] is None and run.model:
         found["model"] = run.model.get("variant", {}).get("name")
     if weights := model.get("weights"):
-        found["begun from"] = weights
+        found["begun from"] = "/".join(Path(weights).parts[-3:])  # the recipe has all of it
     if history is not None:
         seconds = environment.get("seconds") or float(history["seconds"].sum() if "seconds" in history else 0)
         took = f" in {duration(seconds)}" if seconds else ""
