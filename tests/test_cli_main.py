@@ -32,6 +32,7 @@ def test_the_commands_of_the_design_are_there():
         "train",
         "evaluate",
         "calibrate",
+        "report",
         "export",
         "bench",
     }

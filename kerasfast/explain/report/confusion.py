@@ -50,7 +50,7 @@ class Mixed:
     share: float
 
 
-def most_mixed(matrix: np.ndarray, limit: int = 15, least: float = 1.0) -> list[Mixed]:
+def most_mixed(matrix: np.ndarray, limit: int = 10, least: float = 1.0) -> list[Mixed]:
     """The pairs off the diagonal that count most, of those with at least `least`."""
     off = matrix - np.diag(np.diag(matrix))
     rows = matrix.sum(axis=1)

@@ -1,21 +1,15 @@
-"""The plots of a report: matplotlib's, as SVG pictures that a page carries inside."""
+"""The plots of a report."""
 
 from __future__ import annotations
 
-import base64
-import io
-import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-from markupsafe import Markup
-from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from kerasfast.explain.pages.template import plain_text
 from kerasfast.explain.report.classes import ClassRow
+from kerasfast.explain.report.picture import WIDTH, Picture, draw, short
 from kerasfast.train.operating.calibration import Reliability
 from kerasfast.train.plots import (
     COLOURS,
@@ -27,60 +21,9 @@ from kerasfast.train.plots import (
 )
 from kerasfast.train.scoring.curves import PrecisionRecall
 
-# A picture of 4 inches, 384 pixels, is legible on a telephone of 400, and three stand beside each other on a desk.
-WIDTH, HEIGHT = 4.0, 3.0
 _SCATTERED = 10  # classes that a cloud of points takes
 _BARS = 60  # classes with a bar and a name of their own; more become a curve
-_RC = {
-    "font.size": 9,
-    "axes.titlesize": 10,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "legend.fontsize": 8,
-    "legend.frameon": False,
-    # Text stays text, a tenth of the size of outlines, and shows scripts that the font of matplotlib lacks.
-    "svg.fonttype": "none",
-    "svg.hashsalt": "kerasfast",  # the same figures give the same file
-    "text.parse_math": False,  # a class may be called "$5 bill"
-}
 _MODEL, _CHANCE, _LIGHT = COLOURS[0], COLOURS[1], COLOURS[5]
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A plot for a page.
-
-    Attributes:
-        address: `data:` address of the SVG.
-        alt: What it shows, in words.
-        width: In CSS pixels.
-        height: In CSS pixels.
-    """
-
-    address: Markup
-    alt: str
-    width: int
-    height: int
-
-
-def draw(paint: Callable[[Figure], None], alt: str, width: float = WIDTH, height: float = HEIGHT) -> Picture:
-    """Let a function draw on a figure of so many inches, and make a picture of it."""
-    with rc_context(_RC), warnings.catch_warnings():
-        # The browser has fonts for what matplotlib's lacks.
-        warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
-        figure = Figure(figsize=(width, height), layout="constrained")
-        paint(figure)
-        file = io.BytesIO()
-        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
-    address = f"data:image/svg+xml;base64,{base64.b64encode(file.getvalue()).decode()}"
-    return Picture(Markup(address), plain_text(alt), round(width * 96), round(height * 96))
-
-
-def short(name: str, limit: int = 30) -> str:
-    """A class name as a plot has room for it."""
-    return plain_text(name, limit)
 
 
 def map_intervals(heads: Mapping[str, Mapping[str, object]]) -> Picture:
@@ -154,7 +97,8 @@ def class_ap(rows: Sequence[ClassRow], head: str) -> Picture:
     """AP of every class, the best first, with chance; bars with names up to 60 classes, else a curve."""
     rows = [row for row in rows if row.ap is not None]
     values, chance = [row.ap for row in rows], [np.nan if row.chance is None else row.chance for row in rows]
-    alt = f"AP of {len(rows)} classes of {head}, from {values[0]:.3f} to {values[-1]:.3f}" if rows else "No class"
+    between = f"from {values[0]:.3f} to {values[-1]:.3f}" if rows else ""
+    alt = f"AP of {len(rows)} classes of {head}, {between}" if rows else f"No class of {head} has a video"
 
     def bars(figure: Figure) -> None:
         axes, places = figure.subplots(), np.arange(len(rows))
@@ -258,15 +202,15 @@ def pair_plot(grid: np.ndarray, verbs: Sequence[str], things: Sequence[str]) -> 
 
     def paint(figure: Figure) -> None:
         axes = figure.subplots()
-        picture = axes.imshow(np.ma.masked_invalid(grid), cmap="viridis", vmin=0, vmax=1)
-        axes.set_facecolor("#eeeeee")
+        picture = axes.imshow(np.ma.masked_invalid(grid), cmap="Greens", vmin=0, vmax=1)
+        axes.set_facecolor("#dddddd")
         figure.colorbar(picture, label="share found")
         axes.set_xticks(range(len(things)), [short(name, 20) for name in things], rotation=90, fontsize=8)
         axes.set_yticks(range(len(verbs)), [short(name, 20) for name in verbs], fontsize=8)
         axes.set(xlabel="object", ylabel="verb")
         if grid.size <= 150:
             for row, column in zip(*np.nonzero(~np.isnan(grid)), strict=True):
-                colour = "white" if grid[row, column] < 0.6 else "black"
+                colour = "white" if grid[row, column] > 0.6 else "black"
                 text = f"{grid[row, column]:.0%}"
                 axes.text(column, row, text, ha="center", va="center", fontsize=7, color=colour)
 

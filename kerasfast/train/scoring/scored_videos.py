@@ -70,8 +70,8 @@ class ScoredVideos:
             ValueError: The file is damaged or of something else.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
-                arrays = dict(file)
+            with Path(path).open("rb") as opened:  # np.load leaves a damaged file open
+                arrays = dict(np.load(opened, allow_pickle=False))
             heads = [name.removeprefix("classes/") for name in arrays if name.startswith("classes/")]
             implied = {name.removeprefix("implied/"): name for name in arrays if name.startswith("implied/")}
             if not heads:
