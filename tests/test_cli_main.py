@@ -34,6 +34,7 @@ def test_the_commands_of_the_design_are_there():
         "train",
         "evaluate",
         "calibrate",
+        "report",
         "export",
         "bench",
     }

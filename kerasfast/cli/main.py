@@ -15,6 +15,7 @@ from kerasfast.cli import (
     port,
     predict,
     records,
+    report,
     serving,
     training,
     verify,
@@ -36,6 +37,7 @@ app.add_typer(records.app, name="records")
 app.command("train", epilog=training.TRAIN_EXAMPLE)(training.train)
 app.command("evaluate", epilog=evaluate.EXAMPLE)(evaluate.evaluate)
 app.command("calibrate", epilog=calibrate.EXAMPLE)(calibrate.calibrate)
+app.command("report", epilog=report.EXAMPLE)(report.report)
 app.command("bench", epilog=bench.EXAMPLE)(bench.bench)
 app.command("export", epilog=serving.EXAMPLE)(serving.export)
 
