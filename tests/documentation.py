@@ -23,12 +23,14 @@ from kerasfast.cli.main import app, main
 ROOT = Path(__file__).resolve().parent.parent
 # What stands in a block -> what runs in its place. The networks are small, and so are crops and trainings.
 STAND_INS = {
+    "verify slowfast_r50_8x8\n": "verify fast_r50_8x8\n",
     '.k400", weights="SLOWFAST_8x8_R50.pyth"': '", weights="mine.pyth", heads={"action": 7}',
     "slowfast_r50_8x8.k400": "slowfast_nano.miniature",
     "slowfast_r50_8x8": "slowfast_nano",
     "train charades_slowfast_nano": "train charades.toml",  # by the line before this one
     "train miniature_slowfast_nano": "train miniature.toml",
     "(1, 32, 256, 256, 3)": "(1, 32, 64, 64, 3)",
+    "batch_size=8, crop_size=224": "batch_size=2, crop_size=64",
     "crop_size=224": "crop_size=64",
     "short_side=(256, 340)": "short_side=(64, 67)",
     "short_side=256": "short_side=67",
@@ -39,7 +41,7 @@ STAND_INS = {
 # Options that a command gets where its line does not name them, so that little is enough.
 ADDED = {
     "records build": {"--model": "slowfast_nano", "--short-side": "67", "--clips": "2", "--rounds": "1"},
-    "records check": {"--model": "slowfast_nano"},
+    "records check": {"--batch-size": "2", "--seconds": "1"},
     "calibrate": {"--clips": "2", "--crops": "1"},
 }
 SHELL = ("awk",)

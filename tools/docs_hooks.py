@@ -24,7 +24,7 @@ PUBLISHED = (
 )
 _LINK = re.compile(r"(?<=\]\()(?![a-z]+:|#|/)([^)#\s]+)")
 _DOWNLOAD = '<a href="{}" download>This page as a notebook</a>'
-CELL_SECONDS = 300
+CELL_SECONDS = 900  # on two cores that others use too
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
