@@ -96,7 +96,8 @@ def readable_length(path: str | Path, fps: float) -> tuple[int, DataError | None
     """Frames of a video file at `fps` up to where it breaks off, by decoding it.
 
     Returns:
-        The frames, and the error that ended the pass; none where the file is whole.
+        The frames, and the error that ended the pass; none where the file is whole. The last frame before an error is
+        not counted: what would follow says how long it is shown.
 
     Raises:
         DataError: The file cannot be opened.
