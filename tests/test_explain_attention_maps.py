@@ -30,16 +30,21 @@ def frames(recognised):
     return recognised[0].frames
 
 
+@pytest.fixture(scope="module")
+def action(recognised):
+    return recognised[0].action
+
+
 def seen_by_slow(model):
     return list(slow_frame_indices(32, model.variant.alpha))
 
 
-def test_gradcam_is_the_head_on_the_features(model, frames):
+def test_gradcam_is_the_head_on_the_features(model, frames, action):
     """The heads are linear in the pooled features, so a channel's mean gradient is its weight, up to one factor."""
     features = keras.Model(model.input, [model.endpoints["slow_res4"], model.endpoints["fast_res4"]])
     slow, fast = features(frames[None].astype("float32"))
-    weights = model.get_layer("head_action").kernel[:, 7].numpy()
-    maps = attention_maps(model, frames, "action", 7)
+    weights = model.get_layer("head_action").kernel[:, action].numpy()
+    maps = attention_maps(model, frames, "action", action)
     for path, found, part in (("slow", slow, weights[:256]), ("fast", fast, weights[256:])):
         expected = np.maximum(found.numpy()[0] @ part, 0)
         expected /= expected.max()
@@ -63,23 +68,23 @@ def test_cells_are_centred_on_every_16th_pixel(model, frames):
         assert module._stride(model, path, True) == 16
 
 
-def test_gradcam_plus_plus_does_not_depend_on_where_the_logit_stands(model, frames):
+def test_gradcam_plus_plus_does_not_depend_on_where_the_logit_stands(model, frames, action):
     """tf-keras-vis alone multiplies by exp(logit): above 88 its map is NaN."""
     from tf_keras_vis.utils.scores import CategoricalScore
 
-    expected = attention_maps(model, frames, "action", 7, "gradcam++")
+    expected = attention_maps(model, frames, "action", action, "gradcam++")
     bias = model.get_layer("head_action").bias
     before = bias.numpy()
     try:
         for shift in (200.0, -200.0):
             bias.assign(before + shift)
-            maps = attention_maps(model, frames, "action", 7, "gradcam++")
+            maps = attention_maps(model, frames, "action", action, "gradcam++")
             for path in maps:
                 np.testing.assert_allclose(maps[path], expected[path], atol=1e-4)
         bias.assign(before + 200.0)
         network = keras.Model(model.input, model.endpoints["action_logits"])
         alone = module._tf_keras_vis().GradcamPlusPlus(network, clone=False)(
-            CategoricalScore(7),
+            CategoricalScore(action),
             frames[None].astype("float32"),
             penultimate_layer=model.endpoints["slow_res4"]._keras_history.operation,
             seek_penultimate_conv_layer=False,
@@ -90,14 +95,14 @@ def test_gradcam_plus_plus_does_not_depend_on_where_the_logit_stands(model, fram
         bias.assign(before)
 
 
-def test_saliency_is_the_gradient_of_the_pixels_of_a_pathway(model, frames):
+def test_saliency_is_the_gradient_of_the_pixels_of_a_pathway(model, frames, action):
     """In frames that Slow does not see, the gradient of the whole model is that of the Fast pathway."""
     network = keras.Model(model.input, model.endpoints["action_logits"])
     pixels = tf.Variable(frames[None].astype("float32"))
     with tf.GradientTape() as tape:
-        logit = network(pixels)[:, 7]
+        logit = network(pixels)[:, action]
     whole = np.abs(tape.gradient(logit, pixels).numpy()[0]).max(axis=-1)
-    maps = attention_maps(model, frames, "action", 7, "saliency")
+    maps = attention_maps(model, frames, "action", action, "saliency")
     fast_alone = np.setdiff1d(np.arange(32), seen_by_slow(model))
     ratio = whole[fast_alone].max() / maps["fast"][fast_alone].max()
     np.testing.assert_allclose(maps["fast"][fast_alone] * ratio, whole[fast_alone], atol=1e-3 * ratio)
@@ -169,24 +174,24 @@ def test_a_pooling_in_time_is_known():
     np.testing.assert_array_equal(module._frames_seen(network, "slow", 2), [0.5, 2.5])
 
 
-def test_a_bfloat16_network_is_explained_in_float32(model, frames):
+def test_a_bfloat16_network_is_explained_in_float32(model, frames, action):
     config = {**model.get_config(), "dtype": "mixed_bfloat16"}
     half = type(model).from_config(config)
     half.set_weights(model.get_weights())
-    for path, maps in attention_maps(half, frames, "action", 7).items():
-        np.testing.assert_allclose(maps, attention_maps(model, frames, "action", 7)[path], atol=1e-5)
+    for path, maps in attention_maps(half, frames, "action", action).items():
+        np.testing.assert_allclose(maps, attention_maps(model, frames, "action", action)[path], atol=1e-5)
 
 
 def test_no_evidence_is_a_map_of_zeros():
     assert not module._scaled(np.zeros((2, 3, 3), np.float32)).any()
 
 
-def test_an_unknown_method_is_refused(model, frames):
+def test_an_unknown_method_is_refused(model, frames, action):
     with pytest.raises(ValueError, match=r"one of gradcam, gradcam\+\+, saliency. Received: method='lime'"):
-        attention_maps(model, frames, "action", 7, "lime")
+        attention_maps(model, frames, "action", action, "lime")
 
 
-def test_without_tf_keras_vis_one_is_told_how_to_install_it(model, frames, monkeypatch):
+def test_without_tf_keras_vis_one_is_told_how_to_install_it(model, frames, action, monkeypatch):
     monkeypatch.setitem(sys.modules, "tf_keras_vis.gradcam", None)
     with pytest.raises(ImportError, match=r"pip install 'kerasfast\[explain\]'"):
-        attention_maps(model, frames, "action", 7)
+        attention_maps(model, frames, "action", action)
