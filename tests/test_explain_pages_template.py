@@ -34,7 +34,7 @@ def test_hostile_values_are_inert(page, browser):
         opened.assert_quiet()
         opened.assert_fits()
         heading = opened.page.inner_text("h1")
-        assert heading == opened.page.title() == plain_text(" ".join(HOSTILE))
+        assert heading == opened.page.title() == plain_text(" ".join(HOSTILE), limit=None)
         assert "<script>alert(1)</script>" in heading and "{{ 7 * 7 }}" in heading
         assert opened.page.locator("script").count() == 1 and opened.page.locator("img, svg").count() == 0
         received = opened.page.evaluate("JSON.parse(document.getElementById('page-data').textContent)")
@@ -80,10 +80,19 @@ def test_json_ends_no_script():
         ("\ufdd0a\uffff", "a"),
         ("می\u200cخواهم 拿着 👩\u200d🍳", "می\u200cخواهم 拿着 👩\u200d🍳"),  # joiners belong to the words
         ("x" * 301, "x" * 299 + "…"),
+        ("ü" * 301, "ü" * 299 + "…"),
     ],
 )
 def test_plain_text(text, shown):
     assert plain_text(text) == shown
+    assert "…" not in plain_text(text, limit=None)
+
+
+def test_long_addresses_stay_whole():
+    """A picture of the page and a long list of hosts: cut, they would be another address."""
+    hosts = [f"https://host{number}.example.org" for number in range(40)]
+    page = render("base.html", title="x", media=hosts)
+    assert " ".join(hosts) in page
 
 
 def test_clock():

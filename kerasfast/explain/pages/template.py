@@ -87,12 +87,18 @@ def json_for_script(values: Any) -> Markup:
     return Markup(text)
 
 
-def plain_text(text: str, limit: int = 300) -> str:
-    """Text as a page may show it, whoever wrote it: on one line, of at most `limit` characters.
+def plain_text(text: str, limit: int | None = 300) -> str:
+    """Text as a page may show it, whoever wrote it: on one line, of at most `limit` characters, if any.
 
     Control characters and line breaks become spaces. What HTML forbids and what turns the direction of the text
     around it is left out; bytes of a file name that are no UTF-8 become a question mark.
     """
+    line = text if text.isascii() and text.isprintable() else _cleaned(text)
+    line = " ".join(line.split())
+    return line if limit is None or len(line) <= limit else line[: limit - 1].rstrip() + "…"
+
+
+def _cleaned(text: str) -> str:
     kept = []
     for character in text:
         category = unicodedata.category(character)
@@ -102,8 +108,7 @@ def plain_text(text: str, limit: int = 300) -> str:
             kept.append("?")
         elif not (character in _DIRECTION_MARKS or _is_noncharacter(ord(character))):
             kept.append(character)
-    line = " ".join("".join(kept).split())
-    return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
+    return "".join(kept)
 
 
 def _is_noncharacter(code: int) -> bool:
@@ -111,7 +116,7 @@ def _is_noncharacter(code: int) -> bool:
 
 
 def _read(name: str) -> str:
-    return resources.files(__package__).joinpath(name).read_text("utf-8").strip()
+    return resources.files("kerasfast.explain.pages").joinpath(name).read_text("utf-8").strip()
 
 
 def _hash(text: str) -> str:
@@ -127,7 +132,7 @@ def _environment() -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=lambda value: plain_text(value) if type(value) is str else value,
+        finalize=lambda value: plain_text(value, limit=None) if type(value) is str else value,
     )
     environment.filters["clock"] = clock
     return environment
