@@ -253,6 +253,7 @@ def test_a_report_is_not_replaced_by_accident(tmp_path):
     assert write_report(tmp_path, force=True).path == path
 
 
+@pytest.mark.slow
 def test_a_run_of_the_size_of_charades_stays_small(tmp_path):
     random = np.random.default_rng(0)
     sizes = {"verb": 33, "object": 38, "action": 157}

@@ -29,7 +29,10 @@ for (const table of document.querySelectorAll("table.sortable")) {
     const button = document.createElement("button");
     button.type = "button";
     button.className = "sort";
-    button.append(...heading.childNodes);
+    const arrow = document.createElement("span"); // for the eye; others hear `aria-sort`
+    arrow.className = "arrow";
+    arrow.ariaHidden = "true";
+    button.append(...heading.childNodes, arrow);
     button.addEventListener("click", () => {
       const before = heading.getAttribute("aria-sort");
       const falling = before === null ? isNumber : before === "ascending";
