@@ -8,18 +8,20 @@ PYTHON_IO ?= $(shell for python in $(PYTHON) python3.12 python3.11 python3.10; d
 	$$python -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && \
 	echo $$python && break; done)
 export TF_CPP_MIN_LOG_LEVEL ?= 2
+# The theme greets every build with a notice: it is maintained until May 2027, its successor is Zensical.
+export NO_MKDOCS_2_WARNING ?= 1
 # Where transparent huge pages are opt-in, as on most virtual machines, glibc asks for them only when told to. On two
 # virtual cores under load a training step of slowfast_nano took 1.4 s without and 0.5 s with them.
 export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
 
-.PHONY: demo test test-io parity slow lint types benchmark clean
+.PHONY: demo test test-io parity slow docs lint types benchmark clean
 
 demo: $(VENV)/.installed
 	$(BIN)/kerasfast demo out/demo $(if $(SMOKE),--smoke)
 
 # Two processes, each with files of its own: much of a test is Python and the making of graphs, on one core.
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow and not parity and not io"
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow and not parity and not io and not docs"
 
 # Records in a bucket, on an S3 server on loopback. Bytecode is written as modules are imported, not for all of
 # TensorFlow at its installation, which takes a minute more.
@@ -34,6 +36,11 @@ parity: $(VENV)/.installed-parity
 # Large variants and long runs, which `make test` leaves out.
 slow: $(VENV)/.installed
 	$(BIN)/python -m pytest -q -m slow
+
+# site/, with every notebook run, and then a look at it in a browser: no page may ask another machine for anything.
+docs: $(VENV)/.installed-docs
+	$(BIN)/mkdocs build --quiet
+	$(BIN)/python -m pytest -q -m docs tests/test_site.py
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
@@ -57,6 +64,10 @@ $(VENV)/.installed-parity: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --editable '.[parity]'
 	touch $@
 
+$(VENV)/.installed-docs: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	touch $@
+
 # The server and its client are pinned because either changes what it sends from one release to the next.
 $(VENV_IO)/.installed: pyproject.toml
 	@test -n "$(PYTHON_IO)" || { echo "make test-io needs Python 3.10, 3.11 or 3.12: give PYTHON_IO=..." >&2; exit 1; }
@@ -67,4 +78,4 @@ $(VENV_IO)/.installed: pyproject.toml
 	touch $@
 
 clean:
-	rm -rf out dist build .pytest_cache .ruff_cache
+	rm -rf out site dist build .pytest_cache .ruff_cache

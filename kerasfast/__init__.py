@@ -25,10 +25,13 @@ _PUBLIC = {
     "checkpoints": ("kerasfast.checkpoints", ""),
     "data": ("kerasfast.data", ""),
     "decode": ("kerasfast.decoding", "decode"),
+    "embed": ("kerasfast.explain.embed", "embed"),
     "evaluate": ("kerasfast.train.evaluate", "evaluate"),
+    "explain": ("kerasfast.explain", ""),
     "export": ("kerasfast.serving.saved_model", "export"),
     "list_models": ("kerasfast.registry", "list_models"),
     "load": ("kerasfast.registry", "load"),
+    "predict": ("kerasfast.explain.predict", "predict"),
     "recipes": ("kerasfast.train.recipes.recipe", ""),
     "serving": ("kerasfast.serving", ""),
     "variant": ("kerasfast.models.variants", "variant"),
@@ -40,10 +43,13 @@ if TYPE_CHECKING:
     import kerasfast.train.recipes.recipe as recipes  # noqa: F401
     from kerasfast import checkpoints as checkpoints
     from kerasfast import data as data
+    from kerasfast import explain as explain
     from kerasfast import serving as serving
     from kerasfast import verify as verify
     from kerasfast.data.clips import ClipSpec as ClipSpec
     from kerasfast.decoding import decode as decode
+    from kerasfast.explain.embed import embed as embed
+    from kerasfast.explain.predict import predict as predict
     from kerasfast.models.classifier import build as build
     from kerasfast.models.heads import CHARADES as CHARADES
     from kerasfast.models.heads import Head as Head

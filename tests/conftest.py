@@ -161,3 +161,12 @@ def small_disk(tmp_path):
         pytest.skip("mounting a small disk needs root on Linux")
     yield folder
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A headless Chromium, for one file of tests: while it runs, no other test could start an event loop."""
+    from page_case import launch_browser
+
+    with launch_browser() as browser:
+        yield browser

@@ -10,6 +10,7 @@ import contextlib
 import functools
 import json
 import re
+import ssl
 import threading
 from concurrent import futures
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -85,8 +86,11 @@ class Models:
 
 
 @contextlib.contextmanager
-def grpc_server(folders, max_bytes=-1, threads=8):
-    """The address of a running PredictionService; `max_bytes` of a request are those of TF Serving, any."""
+def grpc_server(folders, max_bytes=-1, threads=8, certificate=None):
+    """The address of a running PredictionService; `max_bytes` of a request are those of TF Serving, any.
+
+    With the files of a key and its certificate it is encrypted.
+    """
     import grpc
     from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2, prediction_service_pb2_grpc
 
@@ -128,7 +132,11 @@ def grpc_server(folders, max_bytes=-1, threads=8):
     options = [("grpc.max_receive_message_length", max_bytes), ("grpc.so_reuseport", 0)]
     server = grpc.server(futures.ThreadPoolExecutor(threads), options=options)
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(Service(), server)
-    port = server.add_insecure_port("127.0.0.1:0")
+    if certificate is None:
+        port = server.add_insecure_port("127.0.0.1:0")
+    else:
+        pair = tuple(file.read_bytes() for file in certificate)
+        port = server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([pair]))
     server.start()
     try:
         yield f"127.0.0.1:{port}"
@@ -193,9 +201,13 @@ def _bytes(values):
 
 
 @contextlib.contextmanager
-def serve(handler, **attributes):
-    """A running HTTP server."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+def serve(handler, port=0, certificate=None, **attributes):
+    """A running HTTP server; with the files of a key and its certificate, HTTPS."""
+    server = ThreadingHTTPServer(("127.0.0.1", port), handler)
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate[1], certificate[0])
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     vars(server).update(attributes)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -208,7 +220,7 @@ def serve(handler, **attributes):
 
 
 @contextlib.contextmanager
-def rest_server(folders):
+def rest_server(folders, certificate=None):
     """A running REST interface: its address, and the list of the sizes of its requests."""
-    with serve(RestHandler, models=Models(folders), seen=[]) as server:
-        yield f"http://127.0.0.1:{server.server_port}", server.seen
+    with serve(RestHandler, certificate=certificate, models=Models(folders), seen=[]) as server:
+        yield f"http{'s' if certificate else ''}://127.0.0.1:{server.server_port}", server.seen

@@ -74,7 +74,7 @@ def test_calibrate_writes_points_that_predict_and_export_follow(monkeypatch, cap
     code, out, err = run(monkeypatch, capfd, "predict", video, "--model", a_run)
     assert code == 0, err
     assert "2 clips x 1 crops" in out and "answer" in out and "fitted on" not in out
-    code, out, err = run(monkeypatch, capfd, "predict", video, "--model", a_run, "--clips", "1")
+    code, out, err = run(monkeypatch, capfd, "predict", video, "--model", a_run, "--views", "1x3")
     assert "were fitted on 2 clips x 1 crops a video" in out
     code, out, err = run(monkeypatch, capfd, "predict", video, "--model", a_run, "--every", "1")
     assert code == 0, err

@@ -1,4 +1,4 @@
-"""`kerasfast train`, `evaluate`, `export` and `predict`, on one tiny run."""
+"""`kerasfast train`, `evaluate` and `export`, on one tiny run."""
 
 import json
 import shutil
@@ -6,8 +6,6 @@ from pathlib import Path
 
 import pytest
 from cli_case import refuses, run
-from serving_case import VERBS
-from serving_server import rest_server
 
 RECIPE = """
 [model]
@@ -152,60 +150,3 @@ def test_export_refuses_int8_where_there_is_none(monkeypatch, capfd, tiny_run, t
     assert "int8 needs calibration clips" in message
     message = refuses(monkeypatch, capfd, "export", tiny_run, tmp_path / "a", "--format", "onnx", "--merge", "max")
     assert "belong to a SavedModel" in message
-
-
-def test_predict_names_the_classes(monkeypatch, capfd, tiny_run, charades_folder):
-    from kerasfast.train.run import load_model
-
-    video = sorted((charades_folder / "videos").iterdir())[0]
-    code, out, err = run(monkeypatch, capfd, "predict", video, "--model", tiny_run, "--clips", "2", "--top", "2")
-    assert code == 0, err
-    labels = load_model(tiny_run).heads["verb"].labels
-    assert sum(label in out for label in labels) >= 2
-
-
-def test_predict_asks_a_server(monkeypatch, capfd, served, charades_folder):
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    _, folder = served
-    video = charades_folder / "videos" / "b2.mp4"
-    with rest_server({"tiny": folder}) as (host, _):
-        asked = ("predict", video, "--host", host, "--model", "tiny", "--card", folder)
-        code, out, err = run(monkeypatch, capfd, *asked, "--clips", "2", "--crops", "1", "--top", "1")
-        assert code == 0, err
-        assert any(label in out for label in VERBS) and "class " in out and "b2.mp4, by tiny on" in out
-        asked = ("predict", video, "--host", host, "--model", "other", "--card", folder)
-        assert "answers NOT_FOUND to model 'other'" in refuses(monkeypatch, capfd, *asked)
-    assert "UNAVAILABLE" in refuses(monkeypatch, capfd, *asked)
-    for options in (("--host", host), ("--card", folder), ("--host", host, "--card", folder, "--every", "1")):
-        message = refuses(monkeypatch, capfd, "predict", video, "--model", "tiny", *options)
-        assert "--host asks a server about a whole video and goes with --card" in message
-
-
-def test_predict_prints_a_timeline(monkeypatch, capfd, tiny_run, charades_folder):
-    video = charades_folder / "videos" / "b2.mp4"
-    code, out, err = run(monkeypatch, capfd, "predict", video, "--model", tiny_run, "--every", "0.5", "--top", "1")
-    assert code == 0, err
-    # 72 frames; a clip spans 13, so one starts at each half second, the last at frame 60 ends at 73 and is padded.
-    starts = [line.split()[0] for line in out.splitlines() if line.startswith("0:00:0")]
-    assert starts == [f"0:00:0{second / 2:.1f}" for second in range(6)]
-    assert "0:00:02.5 - 0:00:03.0" in out
-    assert out.count("verb") == out.count("object") == out.count("action") == 6
-
-
-def test_predict_takes_clips_or_a_timeline(monkeypatch, capfd, tiny_run, charades_folder):
-    video = charades_folder / "videos" / "b2.mp4"
-    arguments = ("predict", video, "--model", tiny_run)
-    assert "Give one" in refuses(monkeypatch, capfd, *arguments, "--every", "1", "--clips", "3")
-    assert "go with --every" in refuses(monkeypatch, capfd, *arguments, "--live")
-    assert "every must be a number" in refuses(monkeypatch, capfd, *arguments, "--every", "0")
-    assert "Is the camera there" in refuses(
-        monkeypatch, capfd, "predict", "/dev/video987", "--model", tiny_run, "--every", "1"
-    )
-
-
-@pytest.mark.parametrize("content", [None, b"", b"\x00\x00\x00\x18ftypmp42 and then nothing of use"])
-def test_predict_refuses_what_is_no_video(content, monkeypatch, capfd, tiny_run, tmp_path):
-    video = tmp_path / "clip.mp4"
-    if content is not None:
-        video.write_bytes(content)
-    assert "clip.mp4" in refuses(monkeypatch, capfd, "predict", video, "--model", tiny_run)

@@ -132,6 +132,32 @@ def test_the_public_name():
     assert kf.data.video.stream is stream
 
 
+@pytest.mark.parametrize("step", [1, 12, 40])
+def test_a_window_decoded_ahead_is_the_same(charades_folder, step):
+    path = charades_folder / "videos" / "b2.mp4"
+    plain, ahead = (list(stream(path, CLIP, step=step, crop_size=48, ahead=a)) for a in (False, True))
+    assert numbers(ahead) == numbers(plain)
+    assert [(w.index, w.start_seconds, w.end_seconds, w.repeated) for w in ahead] == [
+        (w.index, w.start_seconds, w.end_seconds, w.repeated) for w in plain
+    ]
+
+
+def test_what_was_decoded_comes_before_the_error(charades_folder, tmp_path):
+    fast = strange_videos.remux(charades_folder / "videos" / "b2.mp4", tmp_path / "fast.mp4", movflags="faststart")
+    broken = strange_videos.cut(fast, tmp_path / "broken.mp4", 0.7)
+    for options in ({}, {"ahead": True}, {"last": "drop"}):
+        windows = stream(broken, CLIP, step=12, crop_size=48, **options)
+        seen = []
+        with pytest.raises(DataError, match="truncated"):
+            for window in windows:
+                seen.append(window)  # a list would be lost with the error
+        assert seen, options
+        whole = list(stream(fast, CLIP, step=12, crop_size=48))
+        full = [window for window in seen if not window.repeated]
+        assert numbers(full) == numbers(whole)[: len(full)]
+        assert len(seen) - len(full) == ("last" not in options)
+
+
 def test_a_pipe_gives_every_window(pipe, broadcast):
     windows = list(stream(pipe(broadcast), CLIP, step=16, crop_size=48))
     assert numbers(windows) == [clip_indices(start, CLIP, FRAMES).tolist() for start in (0, 16, 32, 48, 64)]
@@ -160,8 +186,9 @@ def test_a_live_source_in_real_time_waits_for_frames():
     assert windows[-1].end_seconds == (24 + CLIP.span) / 24
 
 
-def test_a_reader_ends_when_the_caller_does():
-    windows = stream("testsrc=size=96x64:rate=24,realtime", CLIP, crop_size=64, format="lavfi", live=True)
+@pytest.mark.parametrize("options", [{"live": True}, {"ahead": True}])
+def test_a_reader_ends_when_the_caller_does(options):
+    windows = stream("testsrc=size=96x64:rate=24,realtime", CLIP, crop_size=64, format="lavfi", **options)
     next(windows)
     threads = reader_threads()
     assert threads

@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
+import strange_videos
 
 from kerasfast.data.clips import ClipSpec
+from kerasfast.data.errors import DataError
 from kerasfast.data.pipeline.transforms import crop_position
 from kerasfast.data.video import read_video
 from kerasfast.data.video_writer import write_video
-from kerasfast.data.views import crops_of, scaled_clips
+from kerasfast.data.views import crops_of, readable_length, scaled_clips
 
 
 def noise(*shape):
@@ -66,3 +68,23 @@ def test_frames_at_hand_are_scaled_as_those_of_a_file(tmp_path):
 def test_other_arrays_are_refused(frames):
     with pytest.raises(ValueError, match=r"must be uint8 \(N, H, W, 3\).*Received: "):
         list(scaled_clips(frames, ClipSpec(4, 2), 1, 8))
+
+
+def test_a_video_whose_end_cannot_be_decoded(tmp_path):
+    write_video(tmp_path / "whole.mp4", grey_waves(72, 48, 64), 24)
+    fast = strange_videos.remux(tmp_path / "whole.mp4", tmp_path / "fast.mp4", movflags="faststart")
+    broken, clip = strange_videos.cut(fast, tmp_path / "broken.mp4", 0.7), ClipSpec(4, 3, 24)
+    assert readable_length(fast, 24) == (72, None)
+    length, error = readable_length(broken, 24)
+    assert isinstance(error, DataError) and 16 < length < 72
+    with pytest.raises(DataError, match="truncated"):
+        list(scaled_clips(broken, clip, 3, 48))
+    frames = read_video(fast, fps=24, short_side=48)[:length]
+    for number in (3, 1):
+        found = list(scaled_clips(broken, clip, number, 48, length=length))
+        for clip_frames, expected in zip(found, scaled_clips(frames, clip, number, 48), strict=True):
+            np.testing.assert_array_equal(clip_frames, expected)
+    (view,) = scaled_clips(broken, clip, 1, 48, whole=True, length=length)
+    np.testing.assert_array_equal(view, next(scaled_clips(frames, clip, 1, 48, whole=True)))
+    with pytest.raises(DataError, match="no such file"):
+        readable_length(tmp_path / "none.mp4", 24)

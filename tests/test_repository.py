@@ -75,7 +75,9 @@ TESTED_BY = {
     "checkpoints/torch_files.py": "test_checkpoints_reader.py",
     "checkpoints/zip_members.py": "test_checkpoints_hostile.py",
     "cli/check_sources.py": "test_cli_check.py",
-    "cli/predict.py": "test_cli_training.py",
+    "cli/predict_forms.py": "test_cli_predict.py",
+    "cli/predict_run.py": "test_cli_predict.py",
+    "cli/predict_tables.py": "test_cli_predict.py",
     "cli/serving.py": "test_cli_training.py",
     "data/records/state.py": "test_data_records_build.py",
     "data/containers.py": "test_data_video.py",
@@ -105,6 +107,11 @@ TESTED_BY = {
     "data/pipeline/augment_ops.py": "test_data_pipeline_rand_augment.py",
     "data/pipeline/reading.py": "test_data_pipeline_training.py",
     "data/pipeline/windows.py": "test_data_pipeline_training.py",
+    "explain/watch.py": "test_explain_predict.py",
+    "explain/whole.py": "test_explain_predict.py",
+    "explain/report/dataset.py": "test_explain_report_page.py",
+    "explain/report/picture.py": "test_explain_report_figures.py",
+    "explain/report/sections.py": "test_explain_report_page.py",
     "models/row.py": "test_models_variants.py",
     "serving/card.py": "test_serving_saved_model.py",
     "serving/errors.py": "test_serving_rest.py",
@@ -113,6 +120,7 @@ TESTED_BY = {
     "serving/formats/onnx_file.py": "test_serving_formats_export.py",
     "serving/formats/openvino_files.py": "test_serving_formats_export.py",
     "serving/formats/packages.py": "test_serving_formats_export.py",
+    "serving/packing.py": "test_serving_client.py",
     "serving/new_folder.py": "test_serving_saved_model.py",
     "train/callbacks.py": "test_train_recipes_recipe.py",
     "train/recipes/sections.py": "test_train_recipes_recipe.py",
@@ -223,7 +231,7 @@ def test_numpy_alone():
 
 def test_the_client_needs_no_framework_for_rest():
     """Only the gRPC side may bring TensorFlow; that the whole client starts without it is tested with it."""
-    for name in ("client", "connections", "errors", "rest", "served_card"):
+    for name in ("client", "connections", "errors", "packing", "rest", "retries", "served_card"):
         foreign = {dotted.partition(".")[0] for dotted in imports_of(PACKAGE / "serving" / f"{name}.py")}
         assert foreign - set(sys.stdlib_module_names) - {"kerasfast"} <= {"numpy"}, name
 

@@ -220,3 +220,17 @@ def test_a_full_disk_leaves_nothing(model, tmp_path, monkeypatch, format):
     with pytest.raises(OSError, match="nothing was left there"):
         export_format(model, tmp_path / "a", format)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("format", EVERY)
+def test_a_published_network(format, tmp_path):
+    """SlowFast R50 8x8 on one clip of 256x256, as it is served."""
+    large = spread_model(kf.variant("slowfast_r50_8x8"))
+    report = export_format(large, tmp_path / format, format)
+    print(report)
+    assert report.folded > 100 and report.bytes > 100e6
+    frames = random_clip(large.variant, 1, 256, 256, seed=2)
+    found = load_format(report.path)(frames)
+    assert largest_difference(found, large(frames)) <= 1e-4
+    assert np.ptp(found["verb"]) > 0.2, "scores that are all alike would agree with anything"

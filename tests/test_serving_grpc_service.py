@@ -150,7 +150,7 @@ def test_a_server_that_is_not_there_or_silent(monkeypatch):
         with pytest.raises(ServingError, match=r"answers (DEADLINE_EXCEEDED|UNAVAILABLE) to model 'm', metadata"):
             connection.signatures()
         connection.close()
-    connection = GrpcConnection(address, "m", None, 5)
+    connection = GrpcConnection(address, "m", None, 5, retries=0)
     with pytest.raises(ServingError, match=r"answers UNAVAILABLE to .*Check host and port.*8500 for gRPC"):
         connection.signatures()
     connection.close()

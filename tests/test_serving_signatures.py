@@ -5,6 +5,7 @@ import tensorflow as tf
 from model_case import random_clip
 from serving_case import centre_views, jpeg_clips, largest_difference, small_variant, spread_model
 
+from kerasfast.data.clips import ClipSpec
 from kerasfast.serving.signatures import SIGNATURES, request_shape, signatures
 
 RULES = {"verb": "max", "action": "mean"}
@@ -142,6 +143,18 @@ def test_pictures_that_would_fill_the_memory_end_in_a_status(model, functions, h
     with pytest.raises(tf.errors.InvalidArgumentError, match="may have up to 4096 pixels a side") as error:
         functions["jpeg_frames"](frames=with_one(jpeg_clips(1, model.clip.frames, 64, 64), bad))
     assert f"Received: shape [{height} {width}]" in str(error.value)
+
+
+@pytest.mark.parametrize("frames", [4, 32])
+def test_the_frames_that_are_decoded_at_once_do_not_grow_with_the_clip(frames):
+    variant = small_variant(clip=ClipSpec(frames, 2))
+    functions = signatures(
+        lambda clips, training: {"verb": tf.reduce_mean(clips, (1, 2, 3))}, variant, {"verb": "max"}, ("jpeg_frames",)
+    )
+    graph = functions["jpeg_frames"].graph.as_graph_def()
+    nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
+    (loop,) = (node for node in nodes if node.op in ("While", "StatelessWhile"))
+    assert loop.attr["parallel_iterations"].i == 8
 
 
 def test_a_request_may_mix_clips_of_different_sizes(model, functions):

@@ -15,6 +15,7 @@ from kerasfast.data.pipeline import testing as pipeline  # pytest would take an 
 from kerasfast.models.classifier import build
 from kerasfast.train.evaluate import evaluate, score_videos
 from kerasfast.train.metrics import mean_average_precision
+from kerasfast.train.scoring.scored_videos import ScoredVideos
 from kerasfast.train.scoring.submission import read_classify
 
 VIDEOS, CLIPS, CROPS = 5, 2, 3
@@ -63,6 +64,11 @@ def test_the_result_is_what_metrics_json_holds(model, records, scores, tmp_path)
         progress=lambda *done: calls.append(done),
     )
     assert json.loads(path.read_text()) == metrics
+    behind = ScoredVideos.load(path.with_suffix(".npz"))
+    np.testing.assert_allclose(behind.scores["action"], scores["action"], rtol=1e-6)
+    assert mean_average_precision(behind.labels["verb"], behind.scores["verb"]).map == metrics["heads"]["verb"]["map"]
+    assert behind.classes == train_records.LABELS.heads and behind.ids[:2] == ("test00", "test01")
+    assert behind.implied == train_records.LABELS.implied
     expected = mean_average_precision(pipeline.video_labels(records, "test")["action"], scores["action"])
     row = metrics["heads"]["action"]
     assert (row["map"], row["chance"], row["prevalence"]) == (expected.map, expected.chance, expected.prevalence)

@@ -53,7 +53,7 @@ def history(folder):
 
 
 def test_a_run_leaves_its_files_and_learns(run):
-    names = {"best.weights.h5", "config.toml", "curves.png", "history.csv", "model.json"}
+    names = {"best.weights.h5", "config.toml", "curves.png", "environment.json", "history.csv", "model.json"}
     assert {path.name for path in run.folder.iterdir()} == names
     rows = history(run.folder)
     assert list(rows[0]) == ["epoch", "action_loss", "loss", "object_loss", "verb_loss", "learning_rate", "seconds"]

@@ -5,7 +5,14 @@ import pytest
 
 import kerasfast as kf
 from kerasfast.train.recipes.recipe import load
-from kerasfast.train.run import WEIGHTS_FILE, evaluation_protocol, load_model, save_model_config
+from kerasfast.train.run import (
+    WEIGHTS_FILE,
+    evaluation_protocol,
+    load_model,
+    recipe_heading,
+    records_of,
+    save_model_config,
+)
 
 
 def test_a_run_gives_its_model_back(tmp_path):
@@ -57,3 +64,16 @@ def test_a_run_without_weights(tmp_path):
     save_model_config(kf.build("slow_nano", heads={"verb": 3}), tmp_path)
     with pytest.raises(FileNotFoundError, match=WEIGHTS_FILE):
         load_model(tmp_path)
+
+
+@pytest.mark.parametrize("records", ["out/records", "s3://bucket/records", "a folder. of. dots."])
+def test_the_heading_of_a_recipe_names_its_records(records):
+    text = recipe_heading(records, {"python": "3.12", "keras": "3.15"})
+    assert text.count("\n") == 2 and "# python 3.12, keras 3.15\n" in text
+    assert records_of(text + 'name = "a"\n') == records
+    assert records_of('name = "a"\n') is None
+
+
+def test_a_line_break_in_a_folder_ends_no_comment():
+    text = recipe_heading("records\nname = 'other'", {})
+    assert all(line.startswith("#") for line in text.splitlines())

@@ -24,6 +24,14 @@ def test_the_activation_of_a_head_asks_for_its_rule():
         merge_rules(heads, "median")
 
 
+def test_rules_by_head_name_heads_of_the_model():
+    heads = {"verb": Head(3), "action": Head(4, "softmax")}
+    assert merge_rules(heads, {"action": "max"}) == {"verb": "max", "action": "max"}
+    assert merge_rules(heads, {"verb": "mean", "action": "max"}, ["action"]) == {"action": "max"}
+    with pytest.raises(ValueError, match=r"merge must name heads among verb, action\. Received: actions, nouns\."):
+        merge_rules(heads, {"nouns": "max", "verb": "max", "actions": "mean"})
+
+
 def test_views_in_any_order_and_batching_merge_by_video():
     scores, video, view = shuffled_views()
     merger = ViewMerger({"a": CLASSES, "b": CLASSES}, VIDEOS, VIEWS, {"a": "max", "b": "mean"})

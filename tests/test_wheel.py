@@ -46,7 +46,8 @@ def test_wheel_holds_one_package(built):
 
 
 def test_wheel_holds_every_file_of_code_and_data(installed):
-    code = {name for name in files_below(ROOT / "kerasfast") if name.endswith(".py") or name == "py.typed"}
+    shipped = (".py", ".html", ".css", ".js")  # templates of pages lie beside the code that renders them
+    code = {name for name in files_below(ROOT / "kerasfast") if name.endswith(shipped) or name == "py.typed"}
     got = files_below(installed / "kerasfast")
     data = {name for name in got if name.startswith(("_zoo/", "_recipes/"))}
     assert got - data == code

@@ -32,7 +32,7 @@ def memory(work: Path, minutes: int) -> dict[str, Any]:
         still = np.random.default_rng(0).integers(0, 256, (1080, 1920, 3), np.uint8) // 4 + 96
         short = work / "short.mp4"
         write_video(short, (np.roll(still, 8 * index, axis=1) for index in range(30 * 20)), 30, crf=35)
-        _repeat(short, path, minutes * 3)
+        repeat(short, path, minutes * 3)
     peaks = {}
     for layout in ("train", "test"):
         out = work / f"records-long-{layout}"
@@ -41,7 +41,7 @@ def memory(work: Path, minutes: int) -> dict[str, Any]:
     return {"minutes": minutes, "size": "1920x1080", **peaks}
 
 
-def _repeat(source: Path, path: Path, times: int) -> None:
+def repeat(source: Path, path: Path, times: int) -> None:
     """A video that shows another several times, made of its packets."""
     partial = path.with_suffix(".partial.mp4")
     with av.open(str(source)) as read, av.open(str(partial), "w") as written:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -37,6 +38,8 @@ def bench(
     file: Annotated[Path | None, typer.Option("--json", help="JSON to write.")] = None,
 ) -> None:
     """Measure a model on this machine: clips a second, latency, memory, and which precision to use."""
+    # This process exports, others answer: on a GPU the first that starts TensorFlow would take all memory from them.
+    os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
     start_tensorflow()
     from kerasfast.serving.measure import measure
 

@@ -5,7 +5,22 @@ from __future__ import annotations
 import os
 import sys
 
-from kerasfast.cli import bench, calibrate, demo, evaluate, port, predict, records, serving, training, verify, zoo
+from kerasfast.cli import (
+    bench,
+    calibrate,
+    demo,
+    embed,
+    evaluate,
+    explain,
+    port,
+    predict,
+    records,
+    report,
+    serving,
+    training,
+    verify,
+    zoo,
+)
 from kerasfast.cli.console import err, sub_app
 from kerasfast.data.memory import keep_freed_memory
 
@@ -16,10 +31,13 @@ app.command("info", epilog=zoo.INFO_EXAMPLE)(zoo.info)
 app.command("port", epilog=port.EXAMPLE)(port.port)
 app.command("verify", epilog=verify.EXAMPLE)(verify.verify)
 app.command("predict", epilog=predict.EXAMPLE)(predict.predict)
+app.command("explain", epilog=explain.EXAMPLE)(explain.explain)
+app.command("embed", epilog=embed.EXAMPLE)(embed.embed)
 app.add_typer(records.app, name="records")
 app.command("train", epilog=training.TRAIN_EXAMPLE)(training.train)
 app.command("evaluate", epilog=evaluate.EXAMPLE)(evaluate.evaluate)
 app.command("calibrate", epilog=calibrate.EXAMPLE)(calibrate.calibrate)
+app.command("report", epilog=report.EXAMPLE)(report.report)
 app.command("bench", epilog=bench.EXAMPLE)(bench.bench)
 app.command("export", epilog=serving.EXAMPLE)(serving.export)
 

@@ -2,172 +2,160 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.markup import escape
-from rich.table import Table
 
-from kerasfast.cli.console import example, out, progress, start_tensorflow
-
-if TYPE_CHECKING:
-    from kerasfast.models.classifier import VideoClassifier
-    from kerasfast.serving.served_card import Card
-    from kerasfast.train.operating.points import Answer, OperatingPoints
+from kerasfast.cli.console import err, example
+from kerasfast.explain import DEFAULT_MODEL
 
 EXAMPLE = example(
-    "kerasfast predict kitchen.mp4 --model slowfast_nano.miniature",
-    "kerasfast predict day.mp4 --model slowfast_nano.miniature --every 2",
+    "kerasfast predict kitchen.mp4 --timeline",
+    "kerasfast predict day.mp4 --every 2",
+    "kerasfast predict videos/ 'more/*.mp4' --json --srt --out seen",
     "kerasfast predict kitchen.mp4 --host gpu1:8501 --model slowfast --card serving/slowfast",
 )
 
 
 def predict(
-    video: Annotated[str, typer.Argument(help="A video file; with --every a pipe, an address or a camera too.")],
-    model: Annotated[str, typer.Option(help="A name of the zoo, the folder of a run, or with --host its name there.")],
+    videos: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="VIDEO...",
+            help="Files, folders (videos at any depth), patterns, addresses of files or streams, pipes, or a camera by "
+            "its number. A bad one does not end the others; the exit code is 1 then, and 130 after Ctrl-C.",
+        ),
+    ],
+    model: Annotated[
+        str, typer.Option(help="A name of the zoo, the folder of a run, or with --host its name there.")
+    ] = DEFAULT_MODEL,
     top: Annotated[int, typer.Option(min=1, help="Classes to show of each head.")] = 5,
-    clips: Annotated[
-        int | None, typer.Option(min=1, help="Clips of the video.", show_default="10, or as calibrated")
-    ] = None,
-    crops: Annotated[
-        int | None, typer.Option(help="Crops of a clip, 3 or 1.", show_default="3, or as calibrated; with --every 1")
+    views: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CLIPSxCROPS",
+            help="One answer about the whole video, from so many clips and crops (3 or 1).",
+            show_default="10x3, or as calibrated",
+        ),
     ] = None,
     every: Annotated[
-        float | None, typer.Option(help="Score one clip after the other, starting this many seconds apart.")
+        float | None, typer.Option(help="Score one window after the other, starting this many seconds apart.")
     ] = None,
+    crops: Annotated[int | None, typer.Option(help="Crops of a window, 1 or 3.", show_default="1")] = None,
     live: Annotated[
         bool | None,
-        typer.Option("--live/--all", help="With --every: skip what is too old, or score all.", show_default="cameras"),
+        typer.Option("--live/--all", help="Of windows, skip what is too old, or score all.", show_default="cameras"),
     ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            help="Score from which a class is written as seen.", show_default="as calibrated, or 0.5 of a sigmoid head"
+        ),
+    ] = None,
+    timeline: Annotated[bool, typer.Option("--timeline", help="Write a page with the player and all lanes.")] = False,
+    overlay: Annotated[bool, typer.Option("--overlay", help="Write the video with labels and bars drawn.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Write segments and best classes as JSON.")] = False,
+    csv: Annotated[bool, typer.Option("--csv", help="Write segments as CSV.")] = False,
+    srt: Annotated[bool, typer.Option("--srt", help="Write segments as subtitles.")] = False,
+    scores: Annotated[bool, typer.Option("--scores", help="With --json: the scores of every window too.")] = False,
+    folder: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="Folder to write to.", show_default="text to standard output"),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over files that exist.")] = False,
     host: Annotated[
-        str | None, typer.Option(help="Ask TF Serving: HOST:8501 over REST, other ports over gRPC (kerasfast[client]).")
+        str | None, typer.Option(help="Ask TF Serving: HOST:8501 over REST, other ports over gRPC (kerasfast\\[client]).")
     ] = None,
     card: Annotated[
         Path | None, typer.Option(help="With --host: the exported folder, or a copy of its assets.extra.")
     ] = None,
 ) -> None:
-    """Say what happens in a video, or when."""
-    if every is not None and clips is not None:
-        raise ValueError("--clips spreads clips over the whole video, --every starts one after the other. Give one.")
-    if every is None and live is not None:
-        raise ValueError("--live and --all go with --every SECONDS. Give it, or leave them out.")
-    if (host is None) != (card is None) or (host is not None and every is not None):
-        raise ValueError("--host asks a server about a whole video and goes with --card FOLDER, without --every.")
+    """Say what happens in videos, or when: as tables, or written as a page, a video, JSON, CSV or subtitles."""
+    asked = {"json": json, "csv": csv, "srt": srt, "timeline": timeline, "overlay": overlay}
+    forms = [form for form, wanted in asked.items() if wanted]
+    spread = None if views is None else parse_views(views)
+    rules = {
+        "--views spreads clips over the whole video, --every starts one after the other. Give one.": (
+            spread is not None and every is not None
+        ),
+        "--timeline and --overlay show windows, and --views gives one answer about the whole video. Leave one out.": (
+            spread is not None and (timeline or overlay)
+        ),
+        "--crops are those of a window, with --every or what is written; of the whole video say --views 10x1.": (
+            crops is not None and (spread is not None or not (every is not None or forms))
+        ),
+        "--live and --all go with --every SECONDS, or with what is written of windows, and without --views.": (
+            live is not None and (spread is not None or not (every is not None or forms))
+        ),
+        "--threshold says what is written as seen. Give it with --json, --csv, --srt, --timeline or --overlay.": (
+            threshold is not None and not forms
+        ),
+        "--out and --force go with what is written: --json, --csv, --srt, --timeline or --overlay.": (
+            (folder is not None or force) and not forms
+        ),
+        "--scores goes with --json.": scores and not json,
+        "--host asks a server about a whole video and goes with --card FOLDER, without --every and what is written.": (
+            (host is None) != (card is None) or (host is not None and (every is not None or bool(forms)))
+        ),
+    }
+    for rule, broken in rules.items():
+        if broken:
+            raise ValueError(rule)
+
+    from kerasfast.cli import predict_run
+
+    sources, failures = predict_run.find(videos)
+    if not sources:
+        raise ValueError(" ".join(failures))
     if host is not None:
-        _served(host, model, card, video, top, clips, crops)
-        return
-    start_tensorflow()
-    from kerasfast.train.operating.points import VIEW_KEYS, OperatingPoints
-    from kerasfast.train.run import load_model
-
-    loaded = load_model(model)
-    points = OperatingPoints.of_run(model, loaded)
-    if every is None:
-        # Answers are asked for by the scores that the operating points were fitted to.
-        fitted = points.protocol if points else {}
-        views = {"clips": 10, "crops": 3} | {key: fitted[key] for key in VIEW_KEYS if key in fitted}
-        asked = {"clips": clips, "crops": crops}
-        _whole(loaded, video, top, points, views | {key: n for key, n in asked.items() if n is not None})
+        work = predict_run.served(host, model, card, top, spread)
     else:
-        if points is not None:
-            out.print(
-                f"Scores only: the operating points are of whole videos ({_views(points.protocol)}).", style="dim"
-            )
-        _timeline(loaded, video, top, every, 1 if crops is None else crops, live)
+        from kerasfast.cli.predict_forms import Outputs
+
+        outputs = Outputs(forms, folder, force, top, scores)
+        paths = dict(zip(sources, outputs.paths(sources), strict=True))  # before a model is loaded
+        windows = {"every": every, "crops": 1 if crops is None else crops, "live": live}
+        work = predict_run.local(model, top, spread, windows, threshold, outputs, paths)
+    _each(sources, failures, work)
 
 
-def _whole(
-    model: VideoClassifier, video: str, top: int, points: OperatingPoints | None, views: Mapping[str, Any]
-) -> None:
-    from kerasfast.train.predict import predict_video
+def parse_views(text: str) -> tuple[int, int]:
+    """(10, 3) of `10x3`.
 
-    with progress("Clips") as report:
-        scores = predict_video(model, video, **views, progress=report)
-    _show(model, f"{Path(video).name}: {_views(views)}", scores, top, points)
-    _note_other_views(points, {key: views[key] for key in ("clips", "crops")})
+    Raises:
+        ValueError: Something else.
+    """
+    match = re.fullmatch(r"([1-9]\d{0,3})x([13])", text.strip().lower())
+    if match is None:
+        raise ValueError(f"--views is CLIPSxCROPS with 1 or 3 crops, such as 10x3 or 4x1. Received: {text!r}.")
+    return int(match[1]), int(match[2])
 
 
-def _served(
-    host: str, model: str, card: Path | None, video: str, top: int, clips: int | None, crops: int | None
-) -> None:
-    from kerasfast.serving.client import Client
+def _each(sources: Sequence, failures: list[str], work: Callable) -> None:
+    """Does the work for every video; what fails is said at the end, or at once where there is one video."""
+    from kerasfast.data.errors import DataError
+    from kerasfast.explain.sources import shown
 
+    alone = len(sources) + len(failures) == 1
+    done = 0
     try:
-        client = Client(host, model, card=card)
-    except ImportError as error:
-        raise ValueError(str(error)) from error
-    with client, progress("Views") as report:
-        scores = client.scores(video, clips=clips, crops=crops, progress=report)
-    points = client.card.points
-    _show(client.card, f"{Path(video).name}, by {model} on {host}", scores, top, points)
-    asked = {key: value for key, value in (("clips", clips), ("crops", crops)) if value is not None}
-    _note_other_views(points, asked)
-
-
-def _show(
-    model: VideoClassifier | Card, title: str, scores: dict[str, Any], top: int, points: OperatingPoints | None
-) -> None:
-    """The best classes of each head, and the answers where there are operating points."""
-    from kerasfast.decoding import decode
-
-    table = Table("head", "class", "score", title=escape(title))
-    best = decode(model, scores, top)  # pyright: ignore[reportArgumentType]  (a card has name and heads)
-    for head, predictions in best.items():
-        for rank, found in enumerate(predictions):
-            last = rank == len(predictions) - 1
-            table.add_row("" if rank else head, found.label, f"{found.score:.3f}", end_section=last)
-    out.print(table)
-    if points is not None:
-        out.print(answers_table(points.decide({head: scores[head] for head in points.heads})))
-
-
-def _note_other_views(points: OperatingPoints | None, views: Mapping[str, int]) -> None:
-    if points is not None and any(points.protocol[key] != number for key, number in views.items()):
-        out.print(f"The operating points were fitted on {_views(points.protocol)} a video.", style="yellow")
-
-
-def answers_table(answers: Mapping[str, Answer]) -> Table:
-    """A row a head: its classes with calibrated probabilities, or "no action"."""
-    table = Table("head", "answer")
-    for head, answer in answers.items():
-        table.add_row(head, escape(str(answer)))
-    return table
-
-
-def _views(protocol: Mapping[str, Any]) -> str:
-    return f"{protocol['clips']} clips x {protocol['crops']} crops"
-
-
-def _timeline(model: VideoClassifier, video: str, top: int, every: float, crops: int, live: bool | None) -> None:
-    """Prints each stretch as soon as it is scored, for a source may have no end."""
-    from kerasfast.decoding import decode
-    from kerasfast.train.predict import predict_timeline
-
-    number, damaged = 0, 0
-    for timed in predict_timeline(model, video, every=every, crops=crops, live=live):
-        if dropped := timed.window.index - number:
-            out.print(f"... {dropped} windows skipped, to keep up", style="dim")
-        if timed.window.damaged > damaged:
-            out.print(f"... {timed.window.damaged - damaged} damaged frames left out", style="dim")
-        number, damaged = timed.window.index + 1, timed.window.damaged
-        out.print(timeline_row(timed.start_seconds, timed.end_seconds, decode(model, timed.scores, top)))
-
-
-def timeline_row(start: float, end: float, predictions: Mapping[str, Any]) -> Table:
-    """One stretch of time: a line a head, the classes with their scores, as `kerasfast.decode` gives them."""
-    row = Table.grid(padding=(0, 2, 0, 0), expand=True)
-    row.add_column(width=len("0:00:00.0 - 0:00:00.0"))
-    row.add_column(width=max(map(len, predictions)))
-    row.add_column(ratio=1)
-    for number, (head, found) in enumerate(predictions.items()):
-        classes = ", ".join(f"{escape(one.label)} [bold]{one.score:.2f}[/bold]" for one in found)
-        row.add_row("" if number else f"{_clock(start)} - {_clock(end)}", f"[dim]{head}[/dim]", classes)
-    return row
-
-
-def _clock(seconds: float) -> str:
-    """0:01:05.5 of 65.5 seconds."""
-    tenths = round(seconds * 10)
-    return f"{tenths // 36000}:{tenths // 600 % 60:02d}:{tenths // 10 % 60:02d}.{tenths % 10}"
+        for source in sources:
+            try:
+                work(source, alone)
+            except DataError as error:
+                if alone:
+                    raise
+                failures.append(str(error))
+            else:
+                done += 1
+    except KeyboardInterrupt:
+        err.print(f"Interrupted. {done} of {len(sources)} videos are done.", style="yellow")
+        raise typer.Exit(130) from None
+    if failures:
+        err.print(f"{len(failures)} of {done + len(failures)} failed:", style="red")
+        for failure in failures:
+            err.print(shown(failure), style="red", markup=False, soft_wrap=True)
+        raise typer.Exit(1)

@@ -46,6 +46,7 @@ def stream(
     crop_size: int | None = 256,
     last: Literal["pad", "drop"] = "pad",
     live: bool | None = None,
+    ahead: bool = False,
     format: str | None = None,
     options: Mapping[str, str] | None = None,
     timeout: float | None = None,
@@ -59,7 +60,10 @@ def stream(
     A source that is not `live` is never hurried: while the caller works, the writer of a pipe waits. A `live` one is
     read by a thread of its own, and the caller always gets the newest whole window; those that grew old meanwhile are
     dropped, so that an answer is late by one window at most, however slow the caller. That thread ends with the
-    iteration, or with the next frame after it.
+    iteration, or with the next frame after it. So does that of a source which is read `ahead`: it decodes the next
+    window while the caller works on the present one, and no frame after it.
+
+    Of a source that breaks off, what was decoded comes first, by the rule of `last`, and the error after it.
 
     Files, pipes, HTTP and FFmpeg's virtual devices are tested. Cameras and RTSP take the same path through FFmpeg but
     could not be tried: there was none at hand.
@@ -76,6 +80,8 @@ def stream(
         last: What to do with frames at the end that fill no window: "pad" makes a window of them that repeats the last
             frame, "drop" leaves them out.
         live: Drop windows that the caller is too slow for; by default for cameras alone.
+        ahead: Decode the next window in a thread of its own; two windows are held then, the caller's and the next.
+            Let go of a window before you ask for the next, or there are three.
         format: FFmpeg's name of the input format or device, for a source that does not tell ("avfoundation", "dshow").
         options: FFmpeg's options of the input, such as {"framerate": "30", "video_size": "640x480"} of a camera.
         timeout: Seconds to wait for a network source before it counts as lost; by default for ever.
@@ -111,7 +117,7 @@ def stream(
     )
     cuts = _Cuts(video, clip, step, short_side, crop_size, pad=last == "pad")
     newest = video.is_camera if live is None else live
-    return (cut.window() for cut in _newest(cuts)) if newest else (cut.window() for cut in cuts)
+    return _threaded(cuts, newest) if newest or ahead else (cut.window() for cut in cuts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,24 +156,28 @@ class _Cuts:
         held: dict[int, np.ndarray] = {}
         index = start = 0
         whole = cropped = np.empty(0)
+        broken: DataError | None = None
         with self._video as video:
             frames = video.frames(clip.fps, self._short_side, lambda frame: frame % step in remainders)
-            for frame, picture in takewhile(lambda _: not self.stopped.is_set(), frames):
-                if picture is not whole:
-                    whole, cropped = picture, _centre(picture, self._crop_size)
-                held[frame] = cropped
-                if frame == start + clip.span - 1:
-                    yield self._cut(index, start, start + clip.span, held)
-                    index, start = index + 1, start + step
-                    held = {kept: held[kept] for kept in held if kept >= start}
+            try:
+                for frame, picture in takewhile(lambda _: not self.stopped.is_set(), frames):
+                    if picture is not whole:
+                        whole, cropped = picture, _centre(picture, self._crop_size)
+                    held[frame] = cropped
+                    if frame == start + clip.span - 1:
+                        yield self._cut(index, start, start + clip.span, held)
+                        index, start = index + 1, start + step
+                        held = {kept: held[kept] for kept in held if kept >= start}
+            except DataError as error:
+                broken = error
             seen = start - step + clip.span if index else 0
             if self._pad and not self.stopped.is_set() and max(start, seen) < video.length:
-                held |= {
-                    frame: _centre(video.last_frame(self._short_side), self._crop_size)
-                    for frame in range(start, start + clip.span, clip.stride)
-                    if frame >= video.length
-                }
+                # The frame at which a video breaks off may be of another size than those before it.
+                last = held[max(held)] if broken else _centre(video.last_frame(self._short_side), self._crop_size)
+                held |= {frame: last for frame in range(start, start + clip.span, clip.stride) if frame >= video.length}
                 yield self._cut(index, start, video.length, held)
+        if broken is not None:
+            raise broken
 
     def _cut(self, index: int, start: int, end: int, held: dict[int, np.ndarray]) -> _Cut:
         clip = self._clip
@@ -183,8 +193,8 @@ class _Cuts:
         )
 
 
-def _newest(cuts: _Cuts) -> Iterator[_Cut]:
-    """Runs ahead in a thread, and yields the newest cut whenever one is asked for."""
+def _threaded(cuts: _Cuts, newest: bool) -> Iterator[Window]:
+    """Reads in a thread: the newest window whenever one is asked for, or every window, of which one is read ahead."""
     changed = threading.Condition()
     latest: list[_Cut] = []
     ended: list[BaseException | None] = []  # the error that ended the thread, or None
@@ -195,12 +205,15 @@ def _newest(cuts: _Cuts) -> Iterator[_Cut]:
             for cut in cuts:
                 with changed:
                     latest[:] = [cut]
-                    changed.notify()
+                    del cut  # its frames are let go as soon as the caller has copied them
+                    changed.notify_all()
+                    if not newest:
+                        changed.wait_for(lambda: not latest or cuts.stopped.is_set())
         except BaseException as raised:  # raised again where the caller can see it
             error = raised
         with changed:
             ended.append(error)
-            changed.notify()
+            changed.notify_all()
 
     # A daemon: a read from a camera or pipe that gives nothing more cannot be interrupted.
     threading.Thread(target=read, name="stream", daemon=True).start()
@@ -208,15 +221,20 @@ def _newest(cuts: _Cuts) -> Iterator[_Cut]:
         while True:
             with changed:
                 changed.wait_for(lambda: latest or ended)
-                cut = latest.pop() if latest else None
-            if cut is not None:
-                yield cut
+                # Copied while the thread waits: its frames and the copy are two windows already.
+                window = [cut.window() for cut in latest]
+                latest.clear()
+                changed.notify_all()
+            if window:
+                yield window.pop()  # and kept here no longer
             elif ended[0] is not None:
                 raise ended[0]
             else:
                 return
     finally:
-        cuts.stopped.set()
+        with changed:
+            cuts.stopped.set()
+            changed.notify_all()
 
 
 def _centre(picture: np.ndarray, crop_size: int | None) -> np.ndarray:

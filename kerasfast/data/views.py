@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 from kerasfast.data.clips import ClipSpec, clip_indices, test_starts, whole_video_indices
+from kerasfast.data.errors import DataError
 from kerasfast.data.pictures import ArrayPictures, PictureSource
 from kerasfast.data.video import OpenVideo
 
@@ -50,7 +52,13 @@ def crops_of(frames: np.ndarray, crops: int, size: int) -> np.ndarray:
 
 
 def scaled_clips(
-    video: str | Path | np.ndarray, clip: ClipSpec, clips: int, short_side: int, *, whole: bool = False
+    video: str | Path | np.ndarray,
+    clip: ClipSpec,
+    clips: int,
+    short_side: int,
+    *,
+    whole: bool = False,
+    length: int | None = None,
 ) -> Iterator[np.ndarray]:
     """Clips spread evenly over a video; only the sampled frames are kept in memory.
 
@@ -60,6 +68,8 @@ def scaled_clips(
         clips: How many.
         short_side: Pixels of the shorter side of what is yielded.
         whole: One view of frames of the whole video instead, whatever `clips` and the stride of `clip` say.
+        length: Frames at `clip.fps` to spread the clips over, of a video whose end cannot be decoded; nothing after
+            them is read. None: all that the video announces.
 
     Yields:
         uint8 `(T, h, w, 3)`.
@@ -69,16 +79,36 @@ def scaled_clips(
         ValueError: `clips` is out of range.
     """
     with _opened(video) as pictures:
-        length = pictures.announced_length(clip.fps)
+        spread = pictures.announced_length(clip.fps) if length is None else length
         if whole:
-            indices = [whole_video_indices(length, clip.frames)]
+            indices = [whole_video_indices(spread, clip.frames)]
         else:
-            indices = [clip_indices(start, clip, length) for start in test_starts(length, clip, clips)]
+            indices = [clip_indices(start, clip, spread) for start in test_starts(spread, clip, clips)]
         wanted = set(np.concatenate(indices).tolist())
-        frames = dict(pictures.frames(clip.fps, short_side, wanted.__contains__))
+        found = pictures.frames(clip.fps, short_side, wanted.__contains__)
+        frames = dict(found if length is None else islice(found, len(wanted)))
     last = max(frames)  # the header may promise a frame more than there is
     for at in indices:
         yield np.stack([frames[min(int(index), last)] for index in at])
+
+
+def readable_length(path: str | Path, fps: float) -> tuple[int, DataError | None]:
+    """Frames of a video file at `fps` up to where it breaks off, by decoding it.
+
+    Returns:
+        The frames, and the error that ended the pass; none where the file is whole. The last frame before an error is
+        not counted: what would follow says how long it is shown.
+
+    Raises:
+        DataError: The file cannot be opened.
+    """
+    with OpenVideo(path) as video:
+        try:
+            for _ in video.frames(fps, wanted=lambda _: False):
+                pass
+        except DataError as error:
+            return video.length, error
+        return video.length, None
 
 
 def _opened(video: str | Path | np.ndarray) -> PictureSource:

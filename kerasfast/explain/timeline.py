@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from kerasfast.decoding import Prediction
+
 
 @dataclass(frozen=True)
 class Segment:
@@ -44,6 +46,7 @@ class Timeline:
         segments: What is seen, by head, then by start.
         truth: Segments of the annotations, where there are any.
         ended: Why the video was not seen to its end ("broke off after 240 frames ..."), or None.
+        notes: Sentences that belong beside the result: how thresholds were fitted, what was skipped.
     """
 
     source: str
@@ -56,8 +59,25 @@ class Timeline:
     segments: tuple[Segment, ...] = ()
     truth: tuple[Segment, ...] = ()
     ended: str | None = field(default=None, kw_only=True)
+    notes: tuple[str, ...] = field(default=(), kw_only=True)
 
     @property
     def duration_seconds(self) -> float:
         """When the last window ends; 0 without windows."""
         return float(self.ends[-1]) if len(self.ends) else 0.0
+
+    def best(self, top: int = 5) -> dict[str, list[Prediction]]:
+        """The classes with the highest scores of any window, by head; of equal scores the lower index comes first.
+
+        Args:
+            top: Classes of each head; of a head with fewer all.
+
+        Returns:
+            Head name to predictions, the highest score first; none without windows.
+        """
+        found: dict[str, list[Prediction]] = {}
+        for head, scores in self.scores.items():
+            highest = scores.max(axis=0) if len(scores) else np.zeros(0)
+            order = np.argsort(-highest.astype(np.float64), kind="stable")[:top]
+            found[head] = [Prediction(int(c), self.labels[head][c], float(highest[c])) for c in order]
+        return found

@@ -7,29 +7,29 @@ Whoever receives a message over gRPC refuses one above 4 MB unless told otherwis
 it or another server may not; so views go out in requests of at most `max_message_bytes`, 4 MB by default, and as JPEG
 files where the pixels of one view are more than that, as 32 frames of 256x256 are (6.3 MB). This side receives answers
 of any size.
+
+Scores of views are merged here, not by the signature `views` of an export, which takes all of a video in one request.
+VIEWS_FIGURES
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from kerasfast.data.clips import ClipSpec
-from kerasfast.data.pictures import encode_jpeg
 from kerasfast.data.views import crops_of, scaled_clips
 from kerasfast.decoding import Prediction, decode
 from kerasfast.serving.connections import connect
 from kerasfast.serving.errors import ServingError as ServingError
+from kerasfast.serving.packing import JPEGS, MESSAGE_BYTES, PIXELS, packed
 from kerasfast.serving.rest import RestConnection
+from kerasfast.serving.retries import RETRIES
 from kerasfast.serving.served_card import Card, ServedHead
 from kerasfast.train.views import merge_views
-
-MESSAGE_BYTES = 4 * 1024 * 1024  # the most that gRPC receives by default
-BATCH = 8  # views of a request; a server that batches refuses requests above its max_batch_size
-PIXELS, JPEGS = "serving_default", "jpeg_frames"
 
 
 def predict(
@@ -43,7 +43,8 @@ def predict(
         model: As in `Client`.
         top: Classes to return of each head, the best first; none: the scores of all.
         **options: Arguments of `Client` (`card`, `clip`, `crop_size`, `protocol`, `version`, `signature`, `timeout`,
-            `max_message_bytes`) and of `Client.scores` (`clips`, `crops`, `merge`, `progress`).
+            `retries`, `credentials`, `max_message_bytes`) and of `Client.scores` (`clips`, `crops`, `merge`,
+            `progress`).
 
     Returns:
         By head a list of `Prediction`, or with `top=None` float32 `(classes,)`.
@@ -68,7 +69,7 @@ class Client:
 
     Args:
         host: `host:port`, over gRPC unless the port is 8501, or with the protocol before it: `grpc://host:port`,
-            `http://host:port`, `https://host:port`.
+            `http://host:port` and, encrypted, `grpcs://host:port`, `https://host:port`.
         model: The model's name on the server.
         card: The exported folder, that of its versions, or `card.json`.
         clip: Frames, stride and rate of a clip, if there is no card.
@@ -77,11 +78,17 @@ class Client:
         version: Which version to ask; none: the server's choice, the highest.
         signature: `serving_default`, which takes pixels, or `jpeg_frames`; none: pixels over gRPC where a view fits
             into a message, JPEG files otherwise. JPEG changes a pixel by 2 to 3 levels of 256 (root mean square).
-        timeout: Seconds to wait for each answer.
+        timeout: Seconds to wait for each answer, all attempts together.
+        retries: How often to ask again, 0 to 4 times, after 0.5, 1, 2 and 4 seconds, where no server is there (it
+            starts, or the connection broke) or one that is not ready (`UNAVAILABLE`, HTTP 502 and 503). What repeating
+            cannot mend, such as a request that the model refuses, is asked once.
+        credentials: Whom an encrypted connection trusts: a PEM file of root certificates, or, as for a certificate of
+            the client's own, `grpc.ChannelCredentials` or over REST an `ssl.SSLContext`. None: the system's roots, over
+            gRPC those that come with it where the system has no file of them.
         max_message_bytes: The largest message to send.
 
     Raises:
-        ValueError: Bad arguments, or no card where one should be.
+        ValueError: Bad arguments, no card where one should be, or credentials that are none.
         ImportError: gRPC without `kerasfast[client]`.
     """
 
@@ -97,6 +104,8 @@ class Client:
         version: int | None = None,
         signature: str | None = None,
         timeout: float = 60.0,
+        retries: int = RETRIES,
+        credentials: Any = None,
         max_message_bytes: int = MESSAGE_BYTES,
     ) -> None:
         if (card is None) != (clip is not None and crop_size is not None) or (card is not None and (clip or crop_size)):
@@ -115,7 +124,7 @@ class Client:
         self._card = Card.read(card, version) if isinstance(card, (str, Path)) else card
         self._clip = clip, crop_size
         self._signature, self._max_bytes = signature, max_message_bytes
-        self._connection = connect(host, protocol, model, version, timeout)
+        self._connection = connect(host, protocol, model, version, timeout, retries=retries, credentials=credentials)
 
     def __enter__(self) -> Client:
         return self
@@ -188,7 +197,7 @@ class Client:
             views = iter(ready)
         found: dict[str, list[np.ndarray]] = {name: [] for name in card.heads}
         done = 0
-        for signature, batch in self._requests(views):
+        for signature, batch in packed(views, self._chosen, self._connection.message_bytes, self._max_bytes):
             for name, scores in self._answer(signature, batch).items():
                 found[name].append(scores)
             done += len(batch)
@@ -208,24 +217,6 @@ class Client:
         """
         return decode(self.card, scores, top)  # pyright: ignore[reportArgumentType]  (a card has name and heads)
 
-    def _requests(self, views: Iterator[np.ndarray]) -> Iterator[tuple[str, np.ndarray]]:
-        """Signature and views of each request, as many as fit."""
-        waiting: list[np.ndarray] = []
-        size, signature = 0, self._signature
-        for pixels in views:
-            signature = signature or self._chosen(pixels)
-            view = _jpegs(pixels) if signature == JPEGS else pixels
-            added = self._connection.message_bytes(view)
-            if added > self._max_bytes:
-                raise ValueError(self._too_large(signature, pixels, added))
-            if waiting and (size + added > self._max_bytes or len(waiting) == BATCH):
-                yield signature, np.stack(waiting)
-                waiting, size = [], 0
-            waiting.append(view)
-            size += added
-        if waiting and signature:
-            yield signature, np.stack(waiting)
-
     @property
     def _first(self) -> str:
         """The signature to ask about the heads: the one that was given, else pixels where the model takes them."""
@@ -233,6 +224,8 @@ class Client:
 
     def _chosen(self, pixels: np.ndarray) -> str:
         """The signature for views like this one."""
+        if self._signature is not None:
+            return self._signature
         if PIXELS not in self._connection.signatures():
             return JPEGS
         if isinstance(self._connection, RestConnection) or self._connection.message_bytes(pixels) > self._max_bytes:
@@ -272,19 +265,3 @@ class Client:
                 f"{self._connection.model!r} on {self._connection.host} with {sizes}. Copy assets.extra of the version "
                 "that is served."
             )
-
-    def _too_large(self, signature: str, pixels: np.ndarray, size: int) -> str:
-        advice = "Raise max_message_bytes (TF Serving takes 2 GB over gRPC)"
-        if signature == PIXELS:
-            advice += f", or give signature={JPEGS!r}, for which the server scales and crops views of another size"
-        return (
-            f"A view must fit into a message of max_message_bytes={self._max_bytes}. Received: {pixels.shape} pixels, "
-            f"{size} bytes as {signature!r} takes them. {advice}."
-        )
-
-
-def _jpegs(view: np.ndarray) -> np.ndarray:
-    """JPEG files of the frames of a view `(T, H, W, 3)`: bytes, object `(T,)`."""
-    files = np.empty(len(view), object)
-    files[:] = [encode_jpeg(frame) for frame in view]
-    return files

@@ -17,6 +17,9 @@ _ADVICE = {
     "the model; or it is busy, then ask later.",
     "UNIMPLEMENTED": "Something else than TF Serving answers there; check host and port (8500 for gRPC).",
 }
+# What gRPC and Python say of a certificate that nobody whom they trust has signed, or that is of another host.
+_UNTRUSTED = re.compile(r"certificate.verify.failed|hostname verification check failed", re.IGNORECASE)
+_TRUST = "Give credentials=, the root certificates to trust (PEM), and host as the server's certificate names it."
 
 
 class ServingError(OSError):
@@ -31,11 +34,14 @@ class ServingError(OSError):
     Attributes:
         host: As given.
         status: As given.
+        transient: Whether the same question may find an answer later.
     """
 
     def __init__(self, host: str, status: str, message: str, asked: str) -> None:
         self.host, self.status = host, status
-        advice = _ADVICE.get(status, "The log of the server says more.")
+        untrusted = _UNTRUSTED.search(message) is not None
+        self.transient = status == "UNAVAILABLE" and not untrusted
+        advice = _TRUST if untrusted else _ADVICE.get(status, "The log of the server says more.")
         super().__init__(f"{host} answers {status} to {asked}: {_sentence(message)} {advice}")
 
 

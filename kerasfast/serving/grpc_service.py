@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
 
 from kerasfast.serving.errors import ServingError
+from kerasfast.serving.retries import FIRST_SECONDS, GROWTH, RETRIES, pauses
 
 # Of field numbers and lengths, for each frame and for each message.
 _FRAME_BYTES, _MESSAGE_BYTES = 6, 1024
+_SERVICE = "tensorflow.serving.PredictionService"
+_ANY_BYTES = 2**31 - 1
 
 
 class GrpcConnection:
@@ -19,18 +23,36 @@ class GrpcConnection:
         host: `host:port`.
         model: Its name on the server.
         version: Its version; none: the server's choice, the highest.
-        timeout: Seconds to wait for an answer.
+        timeout: Seconds to wait for an answer, all attempts together.
+        retries: How often to ask again where no server is there, or none that is ready.
+        encrypted: Whether the channel is.
+        credentials: Of an encrypted channel: the root certificates to trust (PEM), `grpc.ChannelCredentials`, or none
+            for those that come with gRPC.
 
     Raises:
+        ValueError: Too many retries, or credentials of another kind.
         ImportError: The packages of `kerasfast[client]` are not there.
     """
 
-    def __init__(self, host: str, model: str, version: int | None, timeout: float) -> None:
+    def __init__(
+        self,
+        host: str,
+        model: str,
+        version: int | None,
+        timeout: float,
+        *,
+        retries: int = RETRIES,
+        encrypted: bool = False,
+        credentials: Any = None,
+    ) -> None:
+        options = _options(len(pauses(retries, timeout)))
         self._grpc, services, self._predict, self._metadata = _packages()
         self.host, self.model, self.timeout = host, model, timeout
         self._version = version
-        # Answers of any size; requests have no limit on this side.
-        self._channel = self._grpc.insecure_channel(host, [("grpc.max_receive_message_length", -1)])
+        if encrypted:
+            self._channel = self._grpc.secure_channel(host, self._trusted(credentials), options)
+        else:
+            self._channel = self._grpc.insecure_channel(host, options)
         self._stub = services.PredictionServiceStub(self._channel)
         self._outputs: dict[str, dict[str, int | None]] = {}
 
@@ -82,6 +104,16 @@ class GrpcConnection:
         """Close the channel."""
         self._channel.close()
 
+    def _trusted(self, credentials: Any) -> Any:
+        if credentials is None or isinstance(credentials, bytes):
+            return self._grpc.ssl_channel_credentials(credentials)
+        if isinstance(credentials, self._grpc.ChannelCredentials):
+            return credentials
+        raise ValueError(
+            "credentials must be a PEM file of root certificates or, over gRPC, grpc.ChannelCredentials. Received: "
+            f"{type(credentials).__name__}."
+        )
+
     def _name_model(self, spec: Any) -> None:
         spec.name = self.model
         if self._version is not None:
@@ -93,6 +125,31 @@ class GrpcConnection:
         except self._grpc.RpcError as error:
             asked = f"model {self.model!r}, {what}"
             raise ServingError(self.host, error.code().name, error.details() or "no message", asked) from error
+
+
+def _options(retries: int) -> list[tuple[str, Any]]:
+    """Of a channel: answers of any size (requests have no limit on this side), and further attempts by gRPC itself."""
+    options: list[tuple[str, Any]] = [
+        ("grpc.max_receive_message_length", -1),
+        ("grpc.enable_retries", int(retries > 0)),
+    ]
+    if retries:
+        policy = {
+            "maxAttempts": 1 + retries,
+            "initialBackoff": f"{FIRST_SECONDS}s",
+            "backoffMultiplier": GROWTH,
+            "maxBackoff": f"{FIRST_SECONDS * GROWTH**retries}s",
+            "retryableStatusCodes": ["UNAVAILABLE"],
+        }
+        config = {"methodConfig": [{"name": [{"service": _SERVICE}], "retryPolicy": policy}]}
+        options += [
+            ("grpc.service_config", json.dumps(config)),
+            # What does not fit here is sent once only: 256 kB by default, less than a view.
+            ("grpc.per_rpc_retry_buffer_size", _ANY_BYTES),
+            # An attempt between two of the channel's own, at first a second apart, would find it as it was.
+            ("grpc.initial_reconnect_backoff_ms", int(1000 * FIRST_SECONDS / 2)),
+        ]
+    return options
 
 
 def _packages() -> tuple[Any, Any, Any, Any]:

@@ -19,6 +19,7 @@ from kerasfast.train.scoring.protocols import choose_views
 from kerasfast.train.scoring.report import check_subsets, report_heads, subset_summary, summary
 from kerasfast.train.scoring.result import described, finished
 from kerasfast.train.scoring.rows import check_rows
+from kerasfast.train.scoring.scored_videos import ScoredVideos, implied_classes, scores_file
 from kerasfast.train.scoring.videos import score_videos
 from kerasfast.train.views import merge_rules
 
@@ -70,7 +71,8 @@ def evaluate(
         subsets: Name -> indices of action classes that get their own line, such as those that motion alone tells
             apart.
         scores: What `score_videos` gave for the same protocol, so that nothing is scored twice.
-        out: File to write the result to, such as `runs/a/metrics.json`.
+        out: File to write the result to, such as `runs/a/metrics.json`. Scores and labels of every video go beside it,
+            into a file with the ending `.npz` (`kerasfast.train.scoring.scored_videos`).
         files: Folder to write tables and submission files to (`kerasfast.train.scoring.files`).
         progress: Called after each batch with the views done and the views in all.
         announce: Called once, before the views are scored, with a forecast of the time that they will take.
@@ -98,7 +100,7 @@ def evaluate(
     scored = chosen_heads(model, heads)
     sizes = {head: row.classes for head, row in scored.items()}
     check_heads(sizes, manifest.labels.sizes, str(records))
-    rules = merge_rules(scored, merge)
+    rules = merge_rules(model.heads, merge, scored)
     check_labelled(len(manifest.videos), manifest.class_counts, list(scored), f"{records}, split {split!r}")
     head_thresholds(thresholds, sizes)
     check_subsets(subsets or {}, {head: manifest.class_counts[head] for head in sizes})
@@ -119,8 +121,9 @@ def evaluate(
         )
         clock.stop()
     scores = check_rows(scores, sizes, len(manifest.videos))
+    labels = video_labels(records, split)
     reports = report_heads(
-        video_labels(records, split),
+        labels,
         scores,
         softmax={head: row.activation == "softmax" for head, row in scored.items()},
         rule=rule,
@@ -143,6 +146,12 @@ def evaluate(
         rule=rule,
         crop_size=crop_size,
     )
+    ids = [str(video["id"]) for video in manifest.videos]
     if files is not None:
-        write_files(files, reports, names, [str(video["id"]) for video in manifest.videos], scores)
+        write_files(files, reports, names, ids, scores)
+    if out is not None:
+        implied = implied_classes(manifest.labels.implied, manifest.labels.annotated, sizes)
+        classes = {head: tuple(names[head]) for head in sizes}
+        Path(out).parent.mkdir(parents=True, exist_ok=True)
+        ScoredVideos(tuple(ids), classes, scores, labels, implied).save(scores_file(out))
     return finished(metrics, clock, begin, out)

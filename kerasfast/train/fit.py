@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from kerasfast.data.files import write_text
 from kerasfast.data.records.read import read_manifest
+from kerasfast.train.environment import ENVIRONMENT_FILE, write_environment
 from kerasfast.train.fitting.checkpoint_files import CheckpointFolder
 from kerasfast.train.fitting.checkpoint_identity import RunIdentity
 from kerasfast.train.fitting.datasets import check_validation
 from kerasfast.train.operating.points import POINTS_FILE
 from kerasfast.train.plots import curves
 from kerasfast.train.recipes.recipe import Recipe, load
-from kerasfast.train.run import RECIPE_FILE, WEIGHTS_FILE, save_model_config
+from kerasfast.train.run import RECIPE_FILE, WEIGHTS_FILE, recipe_heading, save_model_config
 from kerasfast.train.scoring.heads import check_heads
 from kerasfast.train.scoring.result import versions
 
@@ -30,7 +31,10 @@ if TYPE_CHECKING:
 
 TENSORBOARD_FOLDER = "tensorboard"
 # What a run that is replaced left, and would be wrong of the new one.
-STALE = (WEIGHTS_FILE, "history.csv", "metrics*.json", "curves.png", POINTS_FILE, "reliability.png")
+STALE = (
+    *(WEIGHTS_FILE, "history.csv", "metrics*.json", "metrics*.npz", "curves.png", POINTS_FILE, "reliability.png"),
+    *(ENVIRONMENT_FILE, "report.html"),
+)
 
 
 @dataclass(frozen=True)
@@ -40,8 +44,8 @@ class TrainResult:
     Attributes:
         model: The model with the weights of `best.weights.h5`.
         recipe: The recipe as run.
-        folder: Holds `config.toml`, `model.json`, `history.csv`, `best.weights.h5` and `curves.png`;
-            `kerasfast.train.run.load_model` reads it.
+        folder: Holds `config.toml`, `model.json`, `history.csv`, `best.weights.h5`, `curves.png` and
+            `environment.json`; `kerasfast.train.run.load_model` reads it.
         history: Per column of `history.csv` without the learning rate, a value per epoch.
         steps: Steps of the run.
         seconds: Seconds of `Model.fit`.
@@ -149,7 +153,7 @@ def train(
         _prepare(own, checkpoints, new=resume is None or own != folder)
         if resume is not None and own != folder and (folder / WEIGHTS_FILE).is_file():
             shutil.copy2(folder / WEIGHTS_FILE, own / WEIGHTS_FILE)  # no later epoch may be better
-        write_text(own / RECIPE_FILE, _heading(records) + recipe.to_toml())
+        write_text(own / RECIPE_FILE, recipe_heading(records, versions()) + recipe.to_toml())
         save_model_config(model, own)
         history = keras.callbacks.History()
         more = [*callbacks, history]
@@ -161,8 +165,9 @@ def train(
         seconds = time.perf_counter() - begin
         model.load_weights(own / WEIGHTS_FILE)
         curves(own / "history.csv", own / "curves.png")
+        resumed = resume.position.step if resume else 0
+        write_environment(own, seconds=round(seconds, 1), steps=stages.steps, resumed_at_step=resumed)
         checkpoints.remove()  # the mark of an unfinished run
-    resumed = resume.position.step if resume else 0
     return TrainResult(model, recipe, folder, history.history, stages.steps, seconds, resumed)
 
 
@@ -215,8 +220,3 @@ def _prepare(folder: Path, checkpoints: CheckpointFolder, new: bool) -> None:
             stale.unlink(missing_ok=True)
         shutil.rmtree(folder / TENSORBOARD_FOLDER, ignore_errors=True)
         checkpoints.begin()
-
-
-def _heading(records: str | Path) -> str:
-    used = ", ".join(f"{name} {version}" for name, version in versions().items())
-    return f"# The recipe as run, on the records in {records}.\n# {used}\n"

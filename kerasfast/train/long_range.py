@@ -15,6 +15,7 @@ from kerasfast.data.records.read import read_manifest
 from kerasfast.models.clip_attention import ClipAttention
 from kerasfast.train import losses
 from kerasfast.train.optimizers import optim
+from kerasfast.train.optimizers.compiling import NO_XLA
 
 if TYPE_CHECKING:
     from kerasfast.models.classifier import VideoClassifier
@@ -155,8 +156,9 @@ def fit_clip_attention(
     made.compile(
         optimizer=optim.optimizer("adamw", rate, weight_decay=weight_decay),
         loss=losses.head_losses({head: row.activation for head, row in model.heads.items()}),
-        jit_compile=False,
+        **NO_XLA,
     )
     targets = {head: np.asarray(labels[head], np.float32) for head in model.heads}
-    made.fit(features, targets, batch_size=batch_size, epochs=epochs, verbose=verbose)
+    options: dict[str, Any] = {"batch_size": batch_size, "epochs": epochs, "verbose": verbose}
+    made.fit(features, targets, **options)
     return made

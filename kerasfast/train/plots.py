@@ -12,10 +12,13 @@ import numpy as np
 from matplotlib.figure import Figure
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from kerasfast.train.operating.calibration import Reliability
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+NAMED_CLASSES = 30  # a confusion matrix of more has no names: they would not be legible
 _TRUE, _FALSE = "#0072B2", "#BBBBBB"
 
 
@@ -29,61 +32,101 @@ def curves(history: str | Path, path: str | Path) -> None:
     Raises:
         ValueError: The history has no epoch.
     """
-    with Path(history).open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    if not rows:
-        raise ValueError(f"{history}: the history must have at least one epoch. Received: none.")
-    columns = {key: np.array([float(row[key] or "nan") for row in rows]) for key in rows[0]}
-    epochs = columns["epoch"]
+    columns = read_history(history)
     figure = Figure(figsize=(10, 4), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(3, 2))
-    heads = [key for key in columns if key.endswith("_loss") and not key.startswith("val_")]
-    marker = "o" if len(epochs) < 8 else None  # a line of one point is invisible
-    for colour, key in zip(_COLOURS, ["loss", *heads], strict=False):
-        name = "sum of the heads" if key == "loss" and heads else key.removesuffix("_loss")
-        left.plot(epochs, columns[key], color=colour, marker=marker, label=name)
-        if f"val_{key}" in columns:
-            left.plot(epochs, columns[f"val_{key}"], "--", color=colour, marker=marker, label=f"{name}, validation")
-    left.set(xlabel="epoch", ylabel="loss", title="Loss", yscale="log")
-    left.yaxis.set_major_formatter("{x:g}")
-    left.yaxis.set_minor_formatter("{x:g}")
-    left.legend(frameon=False)
-    right.plot(epochs, columns["learning_rate"], color="black", marker=marker)
-    right.set(xlabel="epoch", title="Learning rate at the end of the epoch", ylim=(0, None))
-    for axes in (left, right):
-        axes.grid(alpha=0.3)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+    draw_losses(left, columns)
+    draw_learning_rate(right, columns)
     figure.savefig(path, dpi=120)
+
+
+def read_history(path: str | Path) -> dict[str, np.ndarray]:
+    """The columns of `history.csv`, float64 `(epochs,)`; NaN where a value is missing.
+
+    Raises:
+        ValueError: The history has no epoch, or holds something else than numbers.
+    """
+    with Path(path).open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    if not rows:
+        raise ValueError(f"{path}: the history must have at least one epoch. Received: none.")
+    try:
+        return {key: np.array([float(row[key] or "nan") for row in rows]) for key in rows[0]}
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path}: the history must hold numbers ({error}). Copy the run again.") from error
+
+
+def draw_losses(axes: Axes, columns: Mapping[str, np.ndarray]) -> None:
+    """Draw the losses of each head, with validation dashed."""
+    epochs = columns["epoch"]
+    heads = [key for key in columns if key.endswith("_loss") and not key.startswith("val_")]
+    for colour, key in zip(COLOURS, ["loss", *heads], strict=False):
+        name = "sum of the heads" if key == "loss" and heads else key.removesuffix("_loss")
+        axes.plot(epochs, columns[key], color=colour, marker=_marker(epochs), label=name)
+        if f"val_{key}" in columns:
+            label = f"{name}, validation"
+            axes.plot(epochs, columns[f"val_{key}"], "--", color=colour, marker=_marker(epochs), label=label)
+    axes.set(xlabel="epoch", ylabel="loss", title="Loss", yscale="log")
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter(lambda x, _: f"{x:g}" if f"{x:e}"[0] in "235" else "")  # more would overlap
+    axes.legend(frameon=False)
+    _epochs_below(axes)
+
+
+def draw_learning_rate(axes: Axes, columns: Mapping[str, np.ndarray]) -> None:
+    """Draw the learning rate over the epochs."""
+    axes.plot(columns["epoch"], columns["learning_rate"], color="black", marker=_marker(columns["epoch"]))
+    axes.set(xlabel="epoch", title="Learning rate at the end of the epoch", ylim=(0, None))
+    _epochs_below(axes)
+
+
+def _marker(epochs: np.ndarray) -> str | None:
+    return "o" if len(epochs) < 8 else None  # a line of one point is invisible
+
+
+def _epochs_below(axes: Axes) -> None:
+    axes.grid(alpha=0.3)
+    axes.xaxis.get_major_locator().set_params(integer=True)
 
 
 def confusion_matrix(confusion: np.ndarray, names: Sequence[str], path: str | Path) -> None:
     """Draw a confusion matrix: true classes down, predicted classes across, shares of the rows of the true class.
 
-    Up to 30 classes their names and counts are written too; more would not be legible.
+    Up to `NAMED_CLASSES` their names and counts are written too.
 
     Args:
         confusion: `(classes, classes)` counts, true class first.
         names: Class names.
         path: PNG to write.
     """
-    classes = len(names)
-    shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
-    named = classes <= 30
-    side = min(2.5 + 0.4 * classes, 12)
+    side = min(2.5 + 0.4 * len(names), 12)
     figure = Figure(figsize=(side + 1.2, side), layout="constrained")
-    axes = figure.subplots()
-    picture = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    figure.colorbar(picture, label="share of the true class")
-    axes.set(xlabel="predicted class", ylabel="true class", title="Confusion matrix")
-    if named:
-        short = [textwrap.shorten(str(name), 24, placeholder="...") for name in names]
-        axes.set_xticks(range(classes), short, rotation=90, fontsize=7)
-        axes.set_yticks(range(classes), short, fontsize=7)
-        for row, column in zip(*np.nonzero(confusion), strict=True):
-            colour = "white" if shares[row, column] > 0.5 else "black"
-            count = int(confusion[row, column])
-            axes.text(column, row, str(count), ha="center", va="center", fontsize=7, color=colour)
+    draw_confusion(figure.subplots(), confusion, names)
     figure.savefig(path, dpi=110)
+
+
+def draw_confusion(axes: Axes, confusion: np.ndarray, names: Sequence[str], named: int = NAMED_CLASSES) -> None:
+    """Draw a confusion matrix as `confusion_matrix` does.
+
+    Args:
+        axes: Where to draw it.
+        confusion: `(classes, classes)` counts, true class first; they may have fractions, and are written without.
+        names: Class names.
+        named: Most classes that are named; counts are written up to `NAMED_CLASSES`.
+    """
+    shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    picture = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axes.figure.colorbar(picture, label="share of the true class")
+    axes.set(xlabel="predicted class", ylabel="true class", title="Confusion matrix")
+    if len(names) <= named:
+        short = [textwrap.shorten(str(name), 24, placeholder="...") for name in names]
+        axes.set_xticks(range(len(names)), short, rotation=90, fontsize=7)
+        axes.set_yticks(range(len(names)), short, fontsize=7)
+    if len(names) <= NAMED_CLASSES:
+        for row, column in zip(*np.nonzero(np.rint(confusion)), strict=True):
+            colour = "white" if shares[row, column] > 0.5 else "black"
+            count = f"{confusion[row, column]:.0f}"
+            axes.text(column, row, count, ha="center", va="center", fontsize=7, color=colour)
 
 
 def predictions(
@@ -154,30 +197,36 @@ def reliability(curves: Mapping[str, tuple[Reliability, Reliability]], path: str
     figure = Figure(figsize=(max(3.6 * len(curves), 4.6), 5.2), layout="constrained")
     grid = figure.subplots(2, len(curves), height_ratios=(3, 1), sharex=True, squeeze=False)
     for column, (head, pair) in enumerate(curves.items()):
-        upper, lower = grid[:, column]
-        upper.plot([0, 1], [0, 1], color="black", linewidth=0.8, linestyle=":", label="perfect")
-        for colour, marker, when, one in zip(_COLOURS[1::-1], "so", ("before", "after"), pair, strict=True):
-            count, some = np.array(one.count), np.array(one.count) > 0
-            mean, share = np.array(one.confidence)[some] / count[some], np.array(one.correct)[some] / count[some]
-            upper.plot(
-                mean,
-                share,
-                color=colour,
-                marker=marker,
-                markersize=4,
-                clip_on=False,
-                label=f"{when}, ECE {one.error:.3f}",
-            )
-            lower.stairs(count, np.linspace(0, 1, len(count) + 1), color=colour)
-        upper.set(title=head, xlim=(0, 1), ylim=(0, 1))
-        upper.legend(frameon=False, fontsize=8, loc="upper left")
-        lower.set(xlabel="probability", yscale="symlog", ylim=(0, None))
-        for axes in (upper, lower):
-            axes.grid(alpha=0.3)
+        draw_reliability(*grid[:, column], pair)
+        grid[0, column].set_title(head)
     grid[0, 0].set_ylabel("share that came true")
     grid[1, 0].set_ylabel("count")
     figure.suptitle(title or "Reliability before and after calibration", x=0.01, ha="left", fontsize=10)
     figure.savefig(path, dpi=120)
+
+
+def draw_reliability(upper: Axes, lower: Axes, pair: tuple[Reliability, Reliability]) -> None:
+    """Draw how often probabilities come true, before calibration and after, and below it their counts."""
+    upper.plot([0, 1], [0, 1], color="black", linewidth=0.8, linestyle=":", label="perfect")
+    for colour, marker, when, one in zip(COLOURS[1::-1], "so", ("before", "after"), pair, strict=True):
+        count, some = np.array(one.count), np.array(one.count) > 0
+        mean, share = np.array(one.confidence)[some] / count[some], np.array(one.correct)[some] / count[some]
+        upper.plot(
+            mean,
+            share,
+            color=colour,
+            marker=marker,
+            markersize=4,
+            clip_on=False,
+            label=f"{when}, ECE {one.error:.3f}",
+        )
+        lower.stairs(count, np.linspace(0, 1, len(count) + 1), color=colour)
+    upper.set(xlim=(0, 1), ylim=(0, 1))
+    upper.legend(frameon=False, fontsize=8, loc="upper left")
+    lower.set(xlabel="probability", yscale="symlog", ylim=(0, None))
+    lower.yaxis.set_major_formatter("{x:g}")
+    for axes in (upper, lower):
+        axes.grid(alpha=0.3)
 
 
 def _shown(labels: np.ndarray, scores: np.ndarray, top: int) -> list[tuple[int, int]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,6 +25,7 @@ def predict_video(
     crops: int = 3,
     merge: str | Mapping[str, str] | None = None,
     crop_size: int | None = None,
+    length: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, np.ndarray]:
     """Scores of a video, by the protocol of `kerasfast.evaluate`, which reads the same clips from records.
@@ -39,6 +40,7 @@ def predict_video(
         merge: How the views become one score: `max` or `mean`, for all heads or by head; None: `max` for sigmoid heads,
             `mean` for softmax heads.
         crop_size: Side of a view in pixels; None: the architecture's.
+        length: Frames at `model.clip.fps` to look at, for a video whose end cannot be decoded; None: all.
         progress: Called after each clip with the clips done and the clips in all.
 
     Returns:
@@ -52,7 +54,7 @@ def predict_video(
     rules = merge_rules(model.heads, merge)
     size = crop_size or model.variant.test_crop_size
     whole = model.sampling == "video"
-    scaled = scaled_clips(path, model.clip, clips, size, whole=whole)
+    scaled = scaled_clips(path, model.clip, clips, size, whole=whole, length=length)
     views: dict[str, list[np.ndarray]] = {head: [] for head in model.heads}
     for done, frames in enumerate(scaled, start=1):
         for head, scores in _scores_of_crops(model, frames, crops, size).items():
@@ -110,31 +112,59 @@ def predict_timeline(
         DataError: The source cannot be opened; during the iteration, a file is damaged or a source breaks off.
         ValueError: `every` or `crops` is out of range, or the model's views are whole videos.
     """
-    check_crops(crops)
-    if model.sampling == "video":
-        raise ValueError(
-            f"A timeline needs a model that sees clips. Received: {model.name}, whose weights see frames of a whole "
-            "video in one view. Use predict_video."
-        )
-    if every is not None and not 0 < every < float("inf"):
-        raise ValueError(f"every must be a number of seconds above 0. Received: every={every!r}.")
-    windows = stream(
-        source,
-        model.clip,
-        step=None if every is None else max(round(every * model.clip.fps), 1),
-        short_side=model.variant.test_crop_size,
-        crop_size=None,
-        live=live,
-        format=format,
-        options=options,
-        timeout=timeout,
+    windows = windows_of(
+        model, source, every=every, crops=crops, live=live, format=format, options=options, timeout=timeout
     )
     return (_timed(model, window, crops) for window in windows)
 
 
+def windows_of(
+    model: VideoClassifier, source: str | Path | int, *, every: float | None = None, crops: int = 1, **options: Any
+) -> Iterator[Window]:
+    """The windows that a timeline scores, of the scaled picture before the crop.
+
+    Args:
+        model: As in `predict_timeline`, as are `source`, `every` and `crops`.
+        source: The video.
+        every: Seconds from one window to the next.
+        crops: Crops that `score_window` will take.
+        **options: Arguments of `kerasfast.data.stream.stream` about the source: `live`, `ahead`, `format`, `options`,
+            `timeout`.
+
+    Raises:
+        DataError: As `predict_timeline`.
+        ValueError: As `predict_timeline`.
+    """
+    check_crops(crops)
+    if model.sampling == "video":
+        raise ValueError(
+            f"A timeline needs a model that sees clips. Received: {model.name}, whose weights see frames of a whole "
+            "video in one view. Use predict_video, or `kerasfast predict` with --views."
+        )
+    if every is not None and not 0 < every < float("inf"):
+        raise ValueError(f"every must be a number of seconds above 0. Received: every={every!r}.")
+    step = None if every is None else max(round(every * model.clip.fps), 1)
+    size = model.variant.test_crop_size
+    return stream(source, model.clip, step=step, short_side=size, crop_size=None, **options)
+
+
+def score_window(model: VideoClassifier, frames: np.ndarray, crops: int = 1) -> dict[str, np.ndarray]:
+    """Scores of one window: those of its crops, merged by the rule of each head.
+
+    Args:
+        model: The model.
+        frames: A window of `windows_of`, uint8 `(T, h, w, 3)`.
+        crops: 1 (centre) or 3.
+
+    Returns:
+        Head name to `(classes,)` float32.
+    """
+    views = _scores_of_crops(model, frames, crops, model.variant.test_crop_size)
+    return merge_views(views, merge_rules(model.heads))
+
+
 def _timed(model: VideoClassifier, window: Window, crops: int) -> TimedScores:
-    views = _scores_of_crops(model, window.frames, crops, model.variant.test_crop_size)
-    scores = merge_views(views, merge_rules(model.heads))
+    scores = score_window(model, window.frames, crops)
     return TimedScores(window.start_seconds, window.end_seconds, scores, window)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,20 @@ if TYPE_CHECKING:
 MODEL_FILE = "model.json"
 WEIGHTS_FILE = "best.weights.h5"
 RECIPE_FILE = "config.toml"
+_RECORDS_LINE = "# The recipe as run, on the records in "
+
+
+def recipe_heading(records: str | Path, versions: Mapping[str, str]) -> str:
+    """The two lines of comment above the recipe in the folder of a run: its records and the versions that ran it."""
+    used = ", ".join(f"{name} {version}" for name, version in versions.items())
+    place = " ".join(str(records).splitlines())  # no comment goes on after a line break
+    return f"{_RECORDS_LINE}{place}.\n# {used}\n"
+
+
+def records_of(recipe: str) -> str | None:
+    """The records that `recipe_heading` named in the text of a run's recipe; None where it has no such line."""
+    first = recipe.partition("\n")[0]
+    return first.removeprefix(_RECORDS_LINE).removesuffix(".") if first.startswith(_RECORDS_LINE) else None
 
 
 def save_model_config(model: VideoClassifier, folder: str | Path) -> None:

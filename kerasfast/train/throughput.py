@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from kerasfast.data.checks.throughput import Throughput, rate_of, repeated
 from kerasfast.data.records.read import parse_manifest
 from kerasfast.train.evaluate import check_heads
+from kerasfast.train.optimizers.compiling import NO_XLA
 
 if TYPE_CHECKING:
     from kerasfast.models.classifier import VideoClassifier
@@ -97,4 +98,4 @@ def _compile(model: VideoClassifier) -> None:
     from kerasfast.train.losses import head_losses
 
     losses = head_losses({name: head.activation for name, head in model.heads.items()})
-    model.compile(optimizer=keras.optimizers.SGD(1e-3, momentum=0.9), loss=losses, jit_compile=False)
+    model.compile(optimizer=keras.optimizers.SGD(1e-3, momentum=0.9), loss=losses, **NO_XLA)

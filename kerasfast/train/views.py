@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,22 +13,27 @@ if TYPE_CHECKING:
 RULES = ("max", "mean")
 
 
-def merge_rules(heads: Mapping[str, Head], merge: str | Mapping[str, str] | None = None) -> dict[str, str]:
+def merge_rules(
+    heads: Mapping[str, Head], merge: str | Mapping[str, str] | None = None, chosen: Iterable[str] | None = None
+) -> dict[str, str]:
     """How the views of a video become one score, head by head.
 
     Args:
         heads: Heads of the model.
         merge: A rule for all heads, or by head as `one_rule` gives them; None, and for a head without one: `max` for
             sigmoid heads, `mean` for softmax heads, which are the protocols of Charades and of Kinetics.
+        chosen: Heads whose rules are wanted; None: all.
 
     Raises:
-        ValueError: An unknown rule.
+        ValueError: An unknown rule, or a rule for a head that the model does not have.
     """
     asked = dict(merge) if isinstance(merge, Mapping) else dict.fromkeys(heads, merge)
+    if unknown := set(asked) - set(heads):
+        raise ValueError(f"merge must name heads among {', '.join(heads)}. Received: {', '.join(sorted(unknown))}.")
     for rule in (rule for rule in asked.values() if rule is not None and rule not in RULES):
         raise ValueError(f"merge must be 'max' or 'mean'. Received: {rule!r}.")
     usual = {name: "mean" if head.activation == "softmax" else "max" for name, head in heads.items()}
-    return {name: asked.get(name) or rule for name, rule in usual.items()}
+    return {name: asked.get(name) or usual[name] for name in (heads if chosen is None else chosen)}
 
 
 def one_rule(rules: Mapping[str, str]) -> str | dict[str, str]:

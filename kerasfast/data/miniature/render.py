@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from kerasfast.data.miniature.plan import FPS
@@ -24,16 +26,33 @@ _NOISE_LEVELS = 3.0  # standard deviation of the camera noise
 
 def render(script: Script, seed: int) -> np.ndarray:
     """The video of a script: uint8 (frames, height, width, 3), RGB at 24 frames a second."""
-    rng = np.random.default_rng([seed, list(SUBJECTS).index(script.split), script.index, 11])
-    subject = make_subject(script.subject, seed)
-    background = draw_background(subject, script.height, script.width, rng)
-    jitter = _camera_jitter(script.frames, rng)
+    rng, subject, background, jitter = _set_scene(script, seed)
     video = np.empty((script.frames, script.height, script.width, 3), np.uint8)
     for frame, (dy, dx) in zip(video, MARGIN - jitter, strict=True):
         frame[:] = background[dy : dy + script.height, dx : dx + script.width]
     for part in script.parts:
-        _play(video, part, subject, jitter, rng)
+        for moment, sprite, y, x, strength in _play(part, subject, jitter, rng):
+            _paste(video[moment], sprite, y, x, strength)
     return _add_noise(video, rng)
+
+
+def object_masks(script: Script, seed: int) -> np.ndarray:
+    """Where the object of each action is in the video of a script: the truth for maps of what a network looks at.
+
+    Args:
+        script: The video.
+        seed: The data set's seed.
+
+    Returns:
+        float32 `(actions, frames, height, width)`: the share of each pixel that the object covers, were it alone in
+        the video; 0 in frames outside of the action's segment. An object that fades counts as fully there.
+    """
+    rng, subject, _, jitter = _set_scene(script, seed)
+    masks = np.zeros((len(script.parts), script.frames, script.height, script.width, 3), np.float32)
+    for mask, part in zip(masks, script.parts, strict=True):
+        for moment, sprite, y, x, _ in _play(part, subject, jitter, rng):
+            _paste(mask[moment], np.repeat(sprite[..., 3:], 4, axis=-1), y, x, 1.0)
+    return masks[..., 0]
 
 
 def rolling_turns(frames: int, rng: np.random.Generator) -> np.ndarray:
@@ -59,8 +78,18 @@ def _camera_jitter(frames: int, rng: np.random.Generator) -> np.ndarray:
     return 2 - np.abs((place + 2) % 8 - 4)  # folded back at the borders
 
 
-def _play(video: np.ndarray, part: Part, subject: Subject, jitter: np.ndarray, rng: np.random.Generator) -> None:
-    """Draw one action into the frames of its segment."""
+def _set_scene(script: Script, seed: int) -> tuple[np.random.Generator, Subject, np.ndarray, np.ndarray]:
+    """The generator of the video's random numbers, the subject, its background, and the camera's jitter."""
+    rng = np.random.default_rng([seed, list(SUBJECTS).index(script.split), script.index, 11])
+    subject = make_subject(script.subject, seed)
+    background = draw_background(subject, script.height, script.width, rng)
+    return rng, subject, background, _camera_jitter(script.frames, rng)
+
+
+def _play(
+    part: Part, subject: Subject, jitter: np.ndarray, rng: np.random.Generator
+) -> Iterator[tuple[int, np.ndarray, int, int, float]]:
+    """One action: for each frame of its segment the frame's number, the sprite, its centre y, x and its strength."""
     size = int(rng.integers(_OBJECT_PIXELS[0], _OBJECT_PIXELS[1] + 1))
     sprites = Sprites(part.action.object_name, size, subject, phase=rng.uniform())
     length = part.end - part.start
@@ -92,7 +121,7 @@ def _play(video: np.ndarray, part: Part, subject: Subject, jitter: np.ndarray, r
         else:
             direction = 1 if verb == "rolldown" else -1
             sprite = sprites.rolled(round(direction * turns[step] * ROLL_STEPS))
-        _paste(video[moment], sprite, y, x, strength)
+        yield moment, sprite, y, x, strength
 
 
 def _paste(frame: np.ndarray, sprite: np.ndarray, y: int, x: int, strength: float) -> None:

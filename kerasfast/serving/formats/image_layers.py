@@ -59,33 +59,23 @@ class ImageConv(keras.layers.Conv3D):
         return x if self.activation is None else self.activation(x)
 
     def _over_time(self, x: Any) -> Any:
-        _, length, height, width, channels = ops.shape(x)
+        _, length, height, width, channels = _sizes(x)
         x = ops.reshape(x, (-1, length, height * width, channels))
-        x = ops.conv(
-            x, self.kernel[:, :, 0], strides=(self.strides[0], 1), padding="valid", data_format="channels_last"
-        )
-        x = self._with_bias(x)
-        return ops.reshape(x, (-1, ops.shape(x)[1], height, width, self.filters))
+        x = self._with_bias(_convolved(x, self.kernel[:, :, 0], (self.strides[0], 1), "valid"))
+        return ops.reshape(x, (-1, _sizes(x)[1], height, width, self.filters))
 
     def _over_frames(self, x: Any, length: int) -> Any:
         taps, stride = self.kernel_size[0], self.strides[0]
-        _, _, height, width, channels = ops.shape(x)
+        _, _, height, width, channels = _sizes(x)
         if taps > 1 or stride > 1:
             seen = stride * (length - 1) + 1
             x = ops.concatenate([x[:, tap : tap + seen : stride] for tap in range(taps)], axis=-1)
         kernel = ops.reshape(
             ops.transpose(self.kernel, (1, 2, 0, 3, 4)), (*self.kernel_size[1:], taps * channels, self.filters)
         )
-        x = ops.conv(
-            ops.reshape(x, (-1, height, width, taps * channels)),
-            kernel,
-            strides=self.strides[1:],
-            padding=self.padding,
-            data_format="channels_last",
-            dilation_rate=self.dilation_rate[1:],
-        )
-        x = self._with_bias(x)
-        _, height, width, _ = ops.shape(x)
+        x = ops.reshape(x, (-1, height, width, taps * channels))
+        x = self._with_bias(_convolved(x, kernel, self.strides[1:], self.padding, self.dilation_rate[1:]))
+        _, height, width, _ = _sizes(x)
         return ops.reshape(x, (-1, length, height, width, self.filters))
 
     def _with_bias(self, x: Any) -> Any:
@@ -124,13 +114,13 @@ class ImagePool(keras.layers.Layer):
         self.padding = padding
 
     def call(self, inputs: Any) -> Any:
-        _, length, height, width, channels = ops.shape(inputs)
+        _, length, height, width, channels = _sizes(inputs)
         x = self._pool(ops.reshape(inputs, (-1, height, width, channels)), self.pool_size[1:], self.strides[1:])
-        _, height, width, _ = ops.shape(x)
+        _, height, width, _ = _sizes(x)
         if self.pool_size[0] > 1 or self.strides[0] > 1:
             x = ops.reshape(x, (-1, length, height * width, channels))
             x = self._pool(x, (self.pool_size[0], 1), (self.strides[0], 1))
-            length = ops.shape(x)[1]
+            length = _sizes(x)[1]
         return ops.reshape(x, (-1, length, height, width, channels))
 
     def _pool(self, x: Any, size: tuple[int, ...], strides: tuple[int, ...]) -> Any:
@@ -144,6 +134,16 @@ class ImagePool(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         own = {name: getattr(self, name) for name in ("operation", "pool_size", "strides", "padding")}
         return {**super().get_config(), **own}
+
+
+def _sizes(x: Any) -> Any:
+    """The shape, a number or a scalar tensor for each axis."""
+    return ops.shape(x)
+
+
+def _convolved(x: Any, kernel: Any, strides: Any, padding: str, dilation: Any = 1) -> Any:
+    """Pictures `(batch, height, width, channels)` convolved."""
+    return ops.conv(x, kernel, strides, padding, "channels_last", dilation)
 
 
 def _same_padding(length: int, taps: int, stride: int) -> tuple[int, int]:

@@ -98,7 +98,7 @@ def fit_operating_points(
         except ValueError as error:
             raise ValueError(f"Head {name!r} on split {split!r} of {records}: {error}") from error
     protocol |= {
-        "merge": one_rule(merge_rules(chosen, merge)),
+        "merge": one_rule(merge_rules(model.heads, merge, chosen)),
         "crop_size": crop_size or model.variant.test_crop_size,
     }
     return OperatingPoints(points, weights_sha256(model), {"split": split, "videos": videos, **protocol}, versions())

@@ -243,7 +243,7 @@ def weights_sha256(model: VideoClassifier) -> str:
 
 
 def _predictions(chosen: np.ndarray, probabilities: np.ndarray, labels: Sequence[str] | None) -> tuple[Prediction, ...]:
-    order = np.argsort(-probabilities, kind="stable").tolist()
+    order: list[int] = np.argsort(-probabilities, kind="stable").tolist()
     return tuple(
         Prediction(c, labels[c] if labels else f"class {c}", float(probabilities[c])) for c in order if chosen[c]
     )

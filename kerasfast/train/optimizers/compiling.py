@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+# Of `Model.compile`, for networks and steps too few for XLA to pay.
+NO_XLA: dict[str, Any] = {"jit_compile": False}
+
 
 def jit_compile() -> bool | str:
     """XLA is four times slower on a CPU (1.65 s instead of 0.36 s a view) and hangs under several replicas

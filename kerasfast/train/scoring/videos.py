@@ -45,7 +45,7 @@ def score_videos(
     videos, views = len(manifest.videos), clips * crops
     scored = chosen_heads(model, heads)
     sizes = {name: head.classes for name, head in scored.items()}
-    merger = ViewMerger(sizes, videos, views, merge_rules(scored, merge))
+    merger = ViewMerger(sizes, videos, views, merge_rules(model.heads, merge, scored))
     # Weights of Something-Something see frames of the whole video: clips of one differ if it has a frame for each.
     whole = model.sampling == "video"
     shortest = clips * model.clip.frames if whole else model.clip.span

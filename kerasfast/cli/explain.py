@@ -1,0 +1,74 @@
+"""`kerasfast explain`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from kerasfast.cli.console import example, out, start_tensorflow
+from kerasfast.explain import DEFAULT_MODEL
+
+if TYPE_CHECKING:
+    from kerasfast.explain.explanation import Explanation
+
+EXAMPLE = example(
+    "kerasfast explain kitchen.mp4",
+    'kerasfast explain kitchen.mp4 --head action --class "opening a star" --at 2.5 --model slowfast_nano.miniature',
+)
+
+
+def explain(
+    video: Annotated[Path, typer.Argument(help="A video file.")],
+    model: Annotated[str, typer.Option(help="A name of the zoo, or the folder of a run.")] = DEFAULT_MODEL,
+    head: Annotated[str | None, typer.Option(help="Head of the class.", show_default="the only one, or action")] = None,
+    wanted: Annotated[
+        str | None,
+        typer.Option("--class", help="Its name or number.", show_default="the one with the highest score"),
+    ] = None,
+    method: Annotated[str, typer.Option(help="gradcam, gradcam++ or saliency.")] = "gradcam",
+    at: Annotated[
+        float | None,
+        typer.Option(help="Seconds at which the clip begins.", show_default="where the class scores highest"),
+    ] = None,
+    folder: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for both.")] = Path(),
+    force: Annotated[bool, typer.Option("--force", help="Write over files that exist.")] = False,
+) -> None:
+    """Show where each pathway looks for a class: as a contact sheet, and as a video."""
+    start_tensorflow()
+    from kerasfast.explain.explanation import explain_video
+    from kerasfast.explain.heat import contact_sheet, heat_video
+    from kerasfast.train.run import load_model
+
+    try:
+        found = explain_video(load_model(model), video, head, wanted, method=method, at=at)
+    except ImportError as error:
+        raise ValueError(str(error)) from error
+    name = f"{video.stem}-{found.head}-{found.index}-{method}"
+    sheet, film = folder / f"{name}.png", folder / f"{name}.mp4"
+    for path in (sheet, film):
+        if path.exists() and not force:
+            raise ValueError(f"{path} exists. Give another folder with --out, or --force to write over it.")
+    folder.mkdir(parents=True, exist_ok=True)
+    contact_sheet(found, sheet)
+    heat_video(found, film)
+    out.print(_summary(found))
+    out.print(f"Written to {escape(str(sheet))} and {escape(film.name)}.", soft_wrap=True)
+
+
+def _summary(found: Explanation) -> Table:
+    """What was explained, and where each pathway's evidence is strongest."""
+    import numpy as np
+
+    from kerasfast.explain.attention_maps import METHODS
+
+    table = Table("pathway", "strongest at", title=f"{METHODS[found.method]} for {escape(found.title)}")
+    for pathway, maps in found.maps.items():
+        frame, y, x = np.unravel_index(maps.argmax(), maps.shape)
+        across, down = (place / max(side - 1, 1) for place, side in ((x, maps.shape[2]), (y, maps.shape[1])))
+        where = f"{found.times[frame]:.2f} s, {across:.0%} from the left, {down:.0%} from the top"
+        table.add_row(pathway, where if maps.any() else "no evidence for the class")
+    return table

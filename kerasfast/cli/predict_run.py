@@ -1,0 +1,170 @@
+"""What `kerasfast predict` does with each video: tables, rows as they come, or files; here or on a server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from kerasfast.cli.console import err, out, progress, start_tensorflow
+from kerasfast.cli.predict_forms import Outputs
+from kerasfast.cli.predict_tables import in_words, note_other_views, show, timeline_row
+from kerasfast.data.errors import DataError
+from kerasfast.explain.sources import Source, each_once, find_sources, is_file, shown, title
+
+Work = Callable[[Source, bool], None]
+
+
+def find(videos: Sequence[str]) -> tuple[list[Source], list[str]]:
+    """The videos of all arguments, and why some arguments name none."""
+    found: list[Source] = []
+    failures = []
+    for video in videos:
+        # A number is a camera, unless there is such a file.
+        one = int(video) if video.isascii() and video.isdigit() and not Path(video).exists() else video
+        try:
+            found += find_sources(one)
+        except DataError as error:
+            failures.append(str(error))
+    return each_once(found), failures
+
+
+def served(host: str, model: str, card: Path | None, top: int, views: tuple[int, int] | None) -> Work:
+    """Ask a server about each video."""
+    clips, crops = views or (None, None)
+
+    def work(source: Source, alone: bool) -> None:
+        from kerasfast.serving.client import Client
+
+        try:
+            client = Client(host, model, card=card)
+        except ImportError as error:
+            raise ValueError(str(error)) from error
+        if not isinstance(source, Path):
+            raise DataError(f"{shown(source)}: is no file. A server is asked about files.")
+        with client, progress("Views") as report:
+            scores = client.scores(source, clips=clips, crops=crops, progress=report)
+        points = client.card.points
+        show(client.card, f"{title(source)}, by {model} on {host}", scores, top, points)
+        asked = {} if views is None else {"clips": views[0], "crops": views[1]}
+        note_other_views(points, asked)
+
+    return work
+
+
+def local(
+    model: str,
+    top: int,
+    views: tuple[int, int] | None,
+    windows: Mapping[str, Any],
+    threshold: float | None,
+    outputs: Outputs,
+    paths: Mapping[Source, dict[str, Path]],
+) -> Work:
+    """Load a model, and look at each video.
+
+    Args:
+        model: A name of the zoo, or the folder of a run.
+        top: Classes of each head.
+        views: Clips and crops of a whole video, if they are given.
+        windows: `every`, `crops` and `live` of windows.
+        threshold: As in `kerasfast.predict`.
+        outputs: What is written.
+        paths: The files of each video.
+    """
+    start_tensorflow()
+    from kerasfast.explain.predict import opened
+    from kerasfast.explain.watch import Watch
+    from kerasfast.explain.whole import predict_whole
+
+    network, points = opened(model)
+
+    def work(source: Source, alone: bool) -> None:
+        if outputs.forms and views is None:
+            watch = Watch(source, network, points=points, threshold=threshold, **windows)
+            _write_windows(watch, source, outputs, paths[source])
+        elif outputs.forms:
+            with progress("Clips") as report:
+                found = predict_whole(source, network, views, points=points, threshold=threshold, progress=report)
+            _write(found, source, outputs, paths[source])
+        elif windows["every"] is not None or not is_file(source):
+            if not alone:
+                out.print(title(source), style="bold", markup=False)
+            if points is not None:
+                whole = in_words(points.protocol)
+                out.print(f"Scores only: the operating points are of whole videos ({whole}).", style="dim")
+            _rows(Watch(source, network, keep=False, **windows), network, top)
+        else:
+            with progress("Clips") as report:
+                found = predict_whole(source, network, views, points=points, progress=report)
+            show(network, title(source), {head: rows[0] for head, rows in found.scores.items()}, top, points)
+            for note in found.notes:
+                out.print(note, style="dim", markup=False)
+            if found.ended is not None:
+                out.print(found.ended, style="yellow", markup=False)
+
+    return work
+
+
+def _rows(watch: Any, model: Any, top: int) -> None:
+    """Prints each stretch as soon as it is scored, for a source may have no end."""
+    from kerasfast.decoding import decode
+
+    skipped, damaged = 0, 0
+    try:
+        for window in watch:
+            if dropped := watch.skipped - skipped:
+                out.print(f"... {dropped} windows skipped, to keep up", style="dim")
+            if watch.damaged > damaged:
+                out.print(f"... {watch.damaged - damaged} damaged frames left out", style="dim")
+            skipped, damaged = watch.skipped, watch.damaged
+            out.print(timeline_row(window.start_seconds, window.end_seconds, decode(model, window.scores, top)))
+    finally:
+        if watch.ended is not None:
+            out.print(watch.ended, style="yellow", markup=False)
+
+
+def _write_windows(watch: Any, source: Source, outputs: Outputs, paths: dict[str, Path]) -> None:
+    """Looks at a video window by window and writes what was seen, also where Ctrl-C ends it."""
+    total = _announced_seconds(source)
+    try:
+        with progress("Seconds") as report:
+            for window in watch:
+                report(round(window.end_seconds), total)
+    except KeyboardInterrupt:
+        watch.close()
+        if not watch.windows:
+            err.print(f"{title(source)}: interrupted before its first window; nothing is written.", markup=False)
+            raise
+        watch.interrupt()
+        _write(watch.timeline(), source, outputs, paths, overlay=False)
+        raise
+    _write(watch.timeline(), source, outputs, paths)
+
+
+def _write(timeline: Any, source: Source, outputs: Outputs, paths: dict[str, Path], overlay: bool = True) -> None:
+    if "overlay" in paths and overlay:
+        with progress("Frames drawn") as report:
+            written = outputs.write(timeline, source, paths, progress=report)
+    else:
+        written = outputs.write(timeline, source, paths, overlay=False)
+    for note in timeline.notes:
+        err.print(note, style="dim", markup=False, soft_wrap=True)
+    if timeline.ended is not None:
+        err.print(f"{title(source)}: {timeline.ended}", style="yellow", markup=False, soft_wrap=True)
+        left_out = ", without the overlay" if "overlay" in paths and not overlay else ""
+        err.print(f"What was seen until then is written{left_out}.", style="yellow")
+    for path in written:
+        err.print(f"wrote {shown(path)}", markup=False, soft_wrap=True)
+
+
+def _announced_seconds(source: Source) -> int | None:
+    """Length of a file by its header; none where that says nothing."""
+    from kerasfast.data.video import probe
+
+    if not is_file(source):
+        return None
+    try:
+        return round(probe(source).duration_seconds)  # pyright: ignore[reportArgumentType]  (a file is a path)
+    except DataError:
+        return None

@@ -1,0 +1,107 @@
+"""What happens in videos, and when: `kerasfast.predict`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kerasfast.explain import DEFAULT_MODEL
+from kerasfast.explain.sources import Source, find_sources
+from kerasfast.explain.timeline import Timeline
+from kerasfast.explain.watch import TIMEOUT_SECONDS, Watch
+from kerasfast.explain.whole import predict_whole
+
+if TYPE_CHECKING:
+    from kerasfast.models.classifier import VideoClassifier
+    from kerasfast.train.operating.points import OperatingPoints
+
+
+def predict(
+    videos: Source | Iterable[Source],
+    model: str | Path | VideoClassifier = DEFAULT_MODEL,
+    *,
+    every: float | None = None,
+    crops: int = 1,
+    views: tuple[int, int] | None = None,
+    threshold: float | Mapping[str, float] | None = None,
+    top: int | None = None,
+    points: OperatingPoints | None = None,
+    live: bool | None = None,
+    timeout: float | None = TIMEOUT_SECONDS,
+    progress: Callable[[float], None] | None = None,
+) -> Iterator[Timeline]:
+    """What is seen in videos, and when, by windows that slide over each.
+
+    The next window is decoded while the model looks at the present one. Of pictures two windows are held, however long
+    the video is; of each window the scores are kept.
+
+    Args:
+        videos: One or several files, folders (videos at any depth), patterns (`day/*.mp4`), addresses of files or
+            streams, or cameras (a number, or "/dev/video0"), as in `kerasfast.explain.sources.find_sources`.
+        model: A name of the zoo, the folder of a run, or a model.
+        every: Seconds from the start of a window to that of the next; None: its own length, so that they lie side by
+            side.
+        crops: Crops of a window, 1 (centre) or 3, merged by the rule of each head.
+        views: `(clips, crops)`, such as `(10, 3)`: one answer about each whole video instead, by the protocol of
+            `kerasfast.evaluate`; the timeline has one window then.
+        threshold: Score from which a class counts as seen, for all heads or by head; None: that of the operating points
+            of the run, else 0.5 for sigmoid heads. A softmax head answers with its highest class.
+        top: Keep the segments of so many classes of each head; None: of all.
+        points: Operating points of a `model` that is no name or folder.
+        live: Skip windows that the model is too slow for; None: for cameras alone.
+        timeout: Seconds to wait for an address; None: for ever.
+        progress: Called after each window with the seconds of the video that were looked at.
+
+    Returns:
+        An iterator over one `Timeline` a video, in order. Of a video that breaks off it has what could be decoded, and
+        `ended` says where and why. Of a source without end there is nothing until it ends:
+        `kerasfast.train.predict.predict_timeline` gives each window as it comes.
+
+    Raises:
+        DataError: At once, a file that is missing, a folder without videos or a pattern without a match; during the
+            iteration, a video of which nothing can be decoded.
+        ValueError: An argument is out of its range, or the model has no trained weights.
+
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from kerasfast.data.video_writer import write_video
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_video(f"{folder}/grey.mp4", [np.full((64, 64, 3), 99, "uint8")] * 48, fps=24)
+    ...     (timeline,) = predict(f"{folder}/*.mp4", every=1)
+    >>> timeline.starts.tolist(), timeline.duration_seconds, timeline.scores["verb"].shape
+    ([0.0, 1.0], 2.0, (2, 8))
+    """
+    sources = find_sources(videos)
+    if views is not None and every is not None:
+        raise ValueError("views spreads clips over the whole video, every starts one after the other. Give one.")
+    network, fitted = opened(model, points)
+
+    def run() -> Iterator[Timeline]:
+        for source in sources:
+            if views is not None:
+                yield predict_whole(source, network, views, points=fitted, threshold=threshold, top=top)
+                continue
+            options = {"every": every, "crops": crops, "live": live, "timeout": timeout}
+            watch = Watch(source, network, points=fitted, threshold=threshold, **options)
+            for window in watch:
+                if progress is not None:
+                    progress(window.end_seconds)
+            yield watch.timeline(top)
+
+    return run()
+
+
+def opened(
+    model: str | Path | VideoClassifier, points: OperatingPoints | None = None
+) -> tuple[VideoClassifier, OperatingPoints | None]:
+    """A model by its name or the folder of its run, with the operating points of that run."""
+    if not isinstance(model, (str, Path)):
+        return model, points
+    from kerasfast.train.operating.points import OperatingPoints
+    from kerasfast.train.run import load_model
+
+    if points is not None:
+        raise ValueError("points belong to a model that is given as such; a run has its own. Leave points out.")
+    network = load_model(model)
+    return network, OperatingPoints.of_run(model, network)

@@ -1,0 +1,44 @@
+"""What a timeline says of itself."""
+
+import numpy as np
+import pytest
+
+from kerasfast.explain.timeline import Timeline
+
+
+def timeline(scores, **fields):
+    windows = len(scores)
+    return Timeline(
+        source="a.mp4",
+        model="nano",
+        starts=np.arange(windows) * 2.0,
+        ends=np.arange(windows) * 2.0 + 2.5,
+        scores={"verb": np.asarray(scores, np.float32).reshape(windows, 3)},
+        labels={"verb": ("hold", "put", "turn")},
+        thresholds={"verb": np.full(3, 0.5)},
+        **fields,
+    )
+
+
+def test_its_length_is_where_the_last_window_ends():
+    assert timeline([[0, 0, 0]] * 4).duration_seconds == 8.5
+    assert timeline([]).duration_seconds == 0
+
+
+def test_the_best_classes_are_those_of_any_window():
+    found = timeline([[0.1, 0.2, 0.9], [0.8, 0.2, 0.1]]).best(2)["verb"]
+    assert [(one.index, one.label) for one in found] == [(2, "turn"), (0, "hold")]
+    assert [one.score for one in found] == pytest.approx([0.9, 0.8])
+    assert len(timeline([[0, 0, 0]]).best(9)["verb"]) == 3
+    assert timeline([]).best() == {"verb": []}
+
+
+def test_equal_scores_come_by_index():
+    assert [one.index for one in timeline([[0.5, 0.7, 0.5], [0.7, 0.1, 0.5]]).best()["verb"]] == [0, 1, 2]
+
+
+def test_what_is_added_later_has_defaults():
+    plain = timeline([[0, 0, 0]])
+    assert (plain.segments, plain.truth, plain.ended, plain.notes) == ((), (), None, ())
+    with pytest.raises(TypeError):
+        Timeline("a", "b", np.zeros(0), np.zeros(0), {}, {}, {}, (), (), "ended")
