@@ -16,14 +16,14 @@ err = Console(stderr=True)
 
 
 @contextmanager
-def progress(title: str) -> Iterator[Callable[[int, int], None]]:
+def progress(title: str) -> Iterator[Callable[[int, int | None], None]]:
     """A progress bar on standard error.
 
     Args:
         title: What is being done.
 
     Yields:
-        A function of the number of things done and of all things.
+        A function of the number of things done and of all things, None where nobody knows.
     """
     columns = (
         TextColumn("{task.description}"),

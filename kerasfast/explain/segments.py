@@ -91,12 +91,12 @@ def find_segments(
         if not len(values):
             continue
         seen = rules[head].decide(values)
-        classes = np.flatnonzero(seen.any(axis=0))
+        classes = np.flatnonzero(seen.any(axis=0)).tolist()
         if top is not None:
             highest = np.where(seen, values, -np.inf).max(axis=0)
             classes = sorted(classes, key=lambda c: -highest[c])[:top]
         of_head = [
-            Segment(head, int(c), labels[head][c], start, end, score)
+            Segment(head, c, labels[head][c], start, end, score)
             for c in classes
             for start, end, score in _joined(starts, ends, values[:, c], np.flatnonzero(seen[:, c]))
         ]
