@@ -211,10 +211,19 @@ def test_a_run_with_figures_alone(tmp_path):
     (tmp_path / "metrics.npz").unlink()
     written = write_report(tmp_path)
     assert set(written.missing) == {"training", "scores", "reliability", "data"}
-    assert written.missing["training"].command.startswith("kerasfast train ")
+    assert written.missing["training"].command == f"kerasfast train RECIPE --records RECORDS --out {tmp_path}"
     assert_valid_html(written.path)
     text = written.path.read_text("utf-8")
     assert text.count("need the scores of every video") == 4 and "writes environment.json" in text
+
+
+def test_a_training_that_was_stopped_is_gone_on_with(tmp_path):
+    write_training(tmp_path)
+    (tmp_path / "history.csv").unlink()
+    (tmp_path / "checkpoints").mkdir()
+    missing = write_report(tmp_path).missing["training"]
+    command = f"kerasfast train {tmp_path}/config.toml --records '/data/my records' --out {tmp_path}"
+    assert (missing.what, missing.command) == ("The training has not ended.", command)
 
 
 def test_scores_of_another_evaluation_are_not_used(tmp_path):

@@ -146,6 +146,8 @@ def _missing(run: Run, commands: Commands, scored: bool, records: bool) -> dict[
         found["result"] = Missing("No video has been scored yet.", commands.evaluate())
     elif not scored:
         what = "Counts, chance, curves, confusion and mistakes need the scores of every video, which are not there."
+        if run.evaluation.protocol["name"] == "localize":
+            what = "Scores of single frames are not kept: counts, curves, confusion and mistakes are of whole videos."
         found["scores"] = Missing(what, commands.evaluate())
     if run.points is None:
         found["reliability"] = Missing("Nothing is calibrated: that takes a validation split.", commands.calibrate())

@@ -17,6 +17,7 @@ from kerasfast.explain.report.figures import Picture
 from kerasfast.explain.report.mistakes import Mistake, surest_mistakes
 from kerasfast.explain.report.read import Evaluation, Run
 from kerasfast.explain.report.thumbnails import Thumbnail, thumbnails
+from kerasfast.train.run import RECIPE_FILE
 from kerasfast.train.scoring.curves import precision_recall
 from kerasfast.train.scoring.scored_videos import ScoredVideos
 
@@ -96,7 +97,7 @@ class Commands:
     def __init__(self, run: Run, records: str | None) -> None:
         self._folder = shlex.quote(str(run.folder))
         self._records = shlex.quote(records or run.records or "") if records or run.records else "RECORDS"
-        self._recipe = shlex.quote(str((run.recipe or {}).get("name") or run.folder / "config.toml"))
+        self._recipe = shlex.quote(str(run.folder / RECIPE_FILE)) if run.recipe_text is not None else "RECIPE"
 
     def train(self) -> str:
         """Trains, or goes on with, the run."""
