@@ -63,7 +63,8 @@ def _folded_weights(conv: keras.layers.Conv3D, norm: BatchNorm) -> list[np.ndarr
     """Kernel and bias that do what `conv` and then `norm` do: float32, computed in float64."""
     norm_weights = {variable.name: variable.numpy().astype("float64") for variable in norm.variables}
     scale = norm_weights["gamma"] / np.sqrt(norm_weights["moving_variance"] + norm.epsilon)
-    before = conv.bias.numpy() if conv.use_bias else 0.0
+    kernel, *own = conv.get_weights()
+    before = own[0] if own else 0.0
     bias = norm_weights["beta"] + (before - norm_weights["moving_mean"]) * scale
-    kernel = conv.kernel.numpy() * scale  # output channels are the kernel's last axis
-    return [kernel.astype("float32"), bias.astype("float32")]
+    # Output channels are the kernel's last axis.
+    return [(kernel * scale).astype("float32"), bias.astype("float32")]

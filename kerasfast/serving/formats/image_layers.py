@@ -46,11 +46,7 @@ class ImageConv(keras.layers.Conv3D):
 
     def call(self, inputs: Any) -> Any:
         taps, stride = self.kernel_size[0], self.strides[0]
-        x = inputs
-        if self.padding == "same":
-            before, after = _same_padding(x.shape[1], taps, stride)
-            if before or after:
-                x = ops.pad(x, [(0, 0), (before, after), (0, 0), (0, 0), (0, 0)])
+        x = _padded_in_time(inputs, taps, stride) if self.padding == "same" else inputs
         length = (x.shape[1] - taps) // stride + 1
         if taps > 1 and self.kernel_size[1:] == self.strides[1:] == (1, 1):
             x = self._over_time(x)
@@ -61,7 +57,7 @@ class ImageConv(keras.layers.Conv3D):
     def _over_time(self, x: Any) -> Any:
         _, length, height, width, channels = _sizes(x)
         x = ops.reshape(x, (-1, length, height * width, channels))
-        x = self._with_bias(_convolved(x, self.kernel[:, :, 0], (self.strides[0], 1), "valid"))
+        x = self._with_bias(_convolved(x, ops.squeeze(self.kernel, 2), (self.strides[0], 1), "valid"))
         return ops.reshape(x, (-1, _sizes(x)[1], height, width, self.filters))
 
     def _over_frames(self, x: Any, length: int) -> Any:
@@ -146,7 +142,8 @@ def _convolved(x: Any, kernel: Any, strides: Any, padding: str, dilation: Any = 
     return ops.conv(x, kernel, strides, padding, "channels_last", dilation)
 
 
-def _same_padding(length: int, taps: int, stride: int) -> tuple[int, int]:
-    """Zeros before and after, as TensorFlow's `SAME` has them."""
+def _padded_in_time(x: Any, taps: int, stride: int) -> Any:
+    """With zeros before and after, as TensorFlow's `SAME` has them."""
+    length = x.shape[1]
     total = max((-(-length // stride) - 1) * stride + taps - length, 0)
-    return total // 2, total - total // 2
+    return ops.pad(x, [(0, 0), (total // 2, total - total // 2), (0, 0), (0, 0), (0, 0)]) if total else x
