@@ -286,7 +286,7 @@ def broadcast(path, frames=75):
         stream = container.add_stream("libx264", rate=24, options={"g": "10", "bf": "0", "crf": "10"})
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         for index in range(frames):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(tiny_frame(index, 64, 48), "rgb24")))
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(tiny_frame(index % 78, 64, 48), "rgb24")))
         container.mux(stream.encode())
     return path
 
