@@ -27,6 +27,8 @@ import pytest
 LOCAL_SCHEMES = ("file", "data", "blob", "about")
 # Attributes with which HTML fetches; `href` of <a> fetches only on a click, but these pages have no use for it either.
 _FETCHING = ("src", "href", "srcset", "poster", "data", "action", "formaction", "background", "xlink:href", "ping")
+# A browser and its decoder need many processes; on a crowded machine a page of 0.1 s took half a minute.
+_PATIENCE_SECONDS = 180
 _CSS_FETCHES = re.compile(r"@import|url\(\s*['\"]?(?!data:|#)", re.IGNORECASE)
 
 
@@ -120,7 +122,7 @@ class OpenedPage:
         assert self.dialogs == []
         assert [address for address in self.requests if urlsplit(address).scheme not in LOCAL_SCHEMES] == []
 
-    def wait_for(self, expression: str, seconds: float = 30) -> None:
+    def wait_for(self, expression: str, seconds: float = _PATIENCE_SECONDS) -> None:
         """Until a JavaScript expression is true. Playwright's own waits run `eval`, which a strict policy forbids."""
         end = time.monotonic() + seconds
         while not self.page.evaluate(expression):
@@ -171,6 +173,7 @@ def open_page(
     context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme, **options)
     try:
         context.set_offline(True)
+        context.set_default_timeout(1000 * _PATIENCE_SECONDS)
         page = context.new_page()
         opened = OpenedPage(page)
         page.on("console", lambda line: opened.console.append(line.text) if line.type in ("error", "warning") else None)
