@@ -49,7 +49,7 @@ def test_without_a_class_the_best_one_is_explained(monkeypatch, capfd, video, tm
         monkeypatch, capfd, "explain", video, *MODEL, "--head", "object", "--method", "saliency", "--out", tmp_path
     )
     assert code == 0, err
-    assert 'saliency for object "' in out
+    assert 'Saliency for object "' in out
     assert len(list(tmp_path.glob("kitchen-object-*-saliency.*"))) == 2
 
 

@@ -15,7 +15,7 @@ from kerasfast.models.layers import slow_frame_indices
 if TYPE_CHECKING:
     from kerasfast.models.classifier import VideoClassifier
 
-METHODS = {"gradcam": "Grad-CAM", "gradcam++": "Grad-CAM++", "saliency": "saliency"}
+METHODS = {"gradcam": "Grad-CAM", "gradcam++": "Grad-CAM++", "saliency": "Saliency"}
 
 
 def attention_maps(
