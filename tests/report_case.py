@@ -41,7 +41,7 @@ def scored_videos(videos: int = 60, seed: int = 0) -> ScoredVideos:
     scores = {
         head: 1 / (1 + np.exp(2 - 3 * labels[head] - random.normal(0, 1.5, labels[head].shape))) for head in classes
     }
-    ids = tuple("<i>first</i>" if i == 0 else f"video{i:02d}" for i in range(videos))
+    ids = tuple(f"<i>video{i:02d}</i>" for i in range(videos))
     return ScoredVideos(ids, classes, scores, labels, IMPLIED)
 
 

@@ -121,7 +121,7 @@ def test_names_that_attack_are_inert(made_up, browser):
         for name in ACTIONS:
             assert plain_text(name) in text
         assert plain_text(HOSTILE_LINE.partition("\u202e")[0]) in text and "\\u202e done" in text
-        assert "<em>Processor</em>" in text and "<i>first</i>" in text
+        assert "<em>Processor</em>" in text and "<i>video" in text
         assert opened.page.locator("em, main i, img[onerror]").count() == 0
         assert opened.page.inner_text("h1") == "Run made <up>"
 
@@ -214,7 +214,7 @@ def test_a_run_with_figures_alone(tmp_path):
     assert written.missing["training"].command == f"kerasfast train RECIPE --records RECORDS --out {tmp_path}"
     assert_valid_html(written.path)
     text = written.path.read_text("utf-8")
-    assert text.count("need the scores of every video") == 4 and "writes environment.json" in text
+    assert text.count("need the scores of every video") == 4 and "into environment.json" in text
 
 
 def test_a_training_that_was_stopped_is_gone_on_with(tmp_path):
