@@ -179,7 +179,7 @@ def measure(
         runners, ready = {}, {}
         for precision in chosen:
             path = Path(folder) / precision / "1"
-            export(model, path, precision=precision)
+            export(model, path, precision=precision, signatures=("serving_default",))
             command = [sys.executable, "-m", "kerasfast.serving.measure", str(path), *map(str, shape)]
             # Two processes share a GPU only where the first does not take all of its memory.
             runner = Runner(command, environment={"TF_FORCE_GPU_ALLOW_GROWTH": "true"})
