@@ -45,11 +45,11 @@ def test_a_thumbnail_moves_as_its_video_does(records):
         assert moving.size == still.size == (thumbnail.width, thumbnail.height) == (72, 64)
         assert moving.info["loop"] == 0
         tops = np.array(heights(moving))
-        assert (np.diff(tops) > 0).all() if video == 0 else (np.diff(tops) < 0).all()  # "rise" grows, in rows
+        assert (np.diff(tops) < 0).all() if video == 0 else (np.diff(tops) > 0).all()  # the first rises, in rows
     assert found[0].bytes == len(found[0].moving) + len(found[0].still)
 
 
-@pytest.mark.parametrize(("limit", "frames_left"), [(400_000, 12), (60_000, 12), (20_000, 6), (6_000, 1)])
+@pytest.mark.parametrize(("limit", "frames_left"), [(400_000, 12), (60_000, 12), (30_000, 6), (8_000, 1)])
 def test_a_thumbnail_keeps_to_its_bytes(limit, frames_left):
     random = np.random.default_rng(0)
     frames = [Image.fromarray(random.integers(0, 256, (72, 96, 3), dtype=np.uint8)) for _ in range(12)]
