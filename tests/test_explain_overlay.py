@@ -6,7 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import strange_videos
-from timeline_case import LABELS, small_timeline
+from timeline_case import LABELS, small_timeline, softmax_timeline
 
 from kerasfast.data.errors import DataError
 from kerasfast.data.video import probe, read_video
@@ -68,6 +68,18 @@ def test_it_shows_the_scores_of_each_window(tmp_path):
     assert sorted(np.argsort(changes)[-3:] + 1) == [24, 48, 72]
     # The picture above is the video's.
     np.testing.assert_allclose(frames[50, :300].mean(), 60 + 50, atol=3)
+
+
+def test_a_softmax_head_has_the_bars_of_its_answers(tmp_path):
+    """Blue is what was decided: one class of a window however low its score, none where it is "no action"."""
+    path = write_overlay(softmax_timeline(), grey_video(tmp_path / "in.mp4"), tmp_path / "out.mp4")
+    frames = read_video(path).astype(int)
+    for index, scores in {12: [0.7], 36: [0.4], 60: [0.8], 84: []}.items():
+        assert blue_shares(frames[index]) == pytest.approx(scores, abs=0.03), index
+    yellow = (frames[..., 0] > 170) & (frames[..., 1] > 140) & (frames[..., 2] < 140)
+    assert yellow.sum() == 0, "no tick without a threshold"
+    with_ticks = read_video(write_overlay(small_timeline(), tmp_path / "in.mp4", tmp_path / "ticks.mp4")).astype(int)
+    assert ((with_ticks[..., 0] > 170) & (with_ticks[..., 1] > 140) & (with_ticks[..., 2] < 140)).sum() > 0
 
 
 def test_annotated_classes_have_a_dot(tmp_path):
