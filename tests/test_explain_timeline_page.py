@@ -123,17 +123,14 @@ def test_a_softmax_head(browser, tmp_path):
     """Seen is the class that a window answers with; there is no threshold to draw or to name."""
     path = write_page(softmax_timeline(), tmp_path / "page.html")
     with open_page(browser, path) as opened:
-        said = {}
-        for label in ("Lifting a bag", "Opening a door", "Holding a cup"):
-            said[label] = []
-            for window in range(4):
-                click_at(opened, label, (window + 0.5) / 4)
-                said[label].append(track(opened, label).get_attribute("aria-valuetext").split(", ", 1)[1])
-        assert said == {
-            "Lifting a bag": ["score 0.70, seen", *(f"score {score}, not seen" for score in ("0.30", "0.10", "0.30"))],
-            "Opening a door": ["score 0.20, not seen", "score 0.40, seen", "score 0.80, seen", "score 0.25, not seen"],
-            "Holding a cup": [f"score {score}, not seen" for score in ("0.10", "0.30", "0.10", "0.45")],
-        }
+        labels = ("Lifting a bag", "Opening a door", "Holding a cup")
+        seen = []
+        for window in range(4):
+            click_at(opened, "Opening a door", (window + 0.5) / 4)
+            said = [track(opened, label).get_attribute("aria-valuetext") for label in labels]
+            seen.append([text.endswith(", seen") for text in said])
+            assert all("seen" in text for text in said)
+        assert seen == softmax_timeline().seen["action"].tolist()
         assert opened.page.locator(".now-row.above").count() == 0, "the last window is no action"
         click_at(opened, "Opening a door", 0.4)
         assert opened.page.locator(".now-row.above bdi").all_inner_texts() == ["Opening a door"]
