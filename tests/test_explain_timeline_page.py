@@ -410,8 +410,10 @@ def test_the_dark_scheme_is_dark(browser, folder):
             assert (high[len(high) // 2] > high[10]) == dark, "high scores stand out from the page"
 
 
-@pytest.mark.parametrize("name", ["a class of this number: {}", "\U0001f373" * 290 + "{}"])
-@pytest.mark.parametrize("classes", [160, 20_000])
+@pytest.mark.parametrize(
+    ("classes", "name"),
+    [(160, "a class of this number: {}"), (160, "\U0001f373" * 290 + "{}"), (20_000, "a class of this number: {}")],
+)
 def test_the_largest_page_is_below_its_limit(tmp_path, classes, name):
     """As many windows, lanes and segments as a page can have, with times, scores and names of many digits."""
     windows = 10_000 if classes == 160 else 10
@@ -428,7 +430,7 @@ def test_the_largest_page_is_below_its_limit(tmp_path, classes, name):
         {"action": np.full(classes, 0.5123)}, segments, truth,
     )  # fmt: skip
     path = write_page(timeline, tmp_path / "page.html")
-    assert 2.2e6 < path.stat().st_size < 3 * 2**20
+    assert 2.5e6 < path.stat().st_size < 3 * 2**20
 
 
 def test_two_hours_are_small_and_quick(browser, tmp_path):
