@@ -22,7 +22,7 @@ _HOST = re.compile(r"[A-Za-z0-9.-]+(:\d+)?|\[[0-9A-Fa-f:]+\](:\d+)?")
 def write_page(timeline: Timeline, path: Path, *, video: Path | str | None = None, title: str | None = None) -> Path:
     """Writes the page of a timeline: one HTML file that needs no network and no other file but the video.
 
-    Two hours of windows and 157 actions make a page of 2.1 MB, and none takes 3 MiB: lanes of classes that never
+    Two hours of windows and 157 actions make a page of 1.9 MB, and none takes 3 MiB: lanes of classes that never
     score are left out, and so are lanes and segments of the lowest scores where not all fit; the page says so. The
     video is not copied into it: the page plays it from where it lies, seen from the page's folder, and asks for the
     file where it is not there.
