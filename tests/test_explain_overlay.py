@@ -6,12 +6,12 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import strange_videos
-from timeline_case import LABELS, small_timeline
+from timeline_case import LABELS, small_timeline, softmax_timeline
 
 from kerasfast.data.errors import DataError
 from kerasfast.data.video import probe, read_video
 from kerasfast.data.video_writer import write_video
-from kerasfast.explain.overlay import _cut, _font, _shares, write_overlay
+from kerasfast.explain.overlay import _TICK, _cut, _font, _Panels, _shares, write_overlay
 from kerasfast.explain.timeline import Segment
 
 
@@ -68,6 +68,20 @@ def test_it_shows_the_scores_of_each_window(tmp_path):
     assert sorted(np.argsort(changes)[-3:] + 1) == [24, 48, 72]
     # The picture above is the video's.
     np.testing.assert_allclose(frames[50, :300].mean(), 60 + 50, atol=3)
+
+
+def test_a_softmax_head_has_the_bars_of_its_answers(tmp_path):
+    """Blue is what was decided: one class of a window however low its score, none where it is "no action"."""
+    path = write_overlay(softmax_timeline(), grey_video(tmp_path / "in.mp4"), tmp_path / "out.mp4")
+    frames = read_video(path).astype(int)
+    for index, scores in {12: [0.7], 36: [0.4], 60: [0.8], 84: []}.items():
+        assert blue_shares(frames[index]) == pytest.approx(scores, abs=0.03), index
+
+
+def test_only_a_threshold_has_a_tick():
+    for timeline, expected in ((softmax_timeline(), False), (small_timeline(), True)):
+        panel = _Panels(timeline, 3, 640, 480).draw(0)
+        assert (panel.colour == np.array(_TICK) * 255).all(axis=-1).any() == expected
 
 
 def test_annotated_classes_have_a_dot(tmp_path):

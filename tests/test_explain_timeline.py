@@ -1,5 +1,7 @@
 """What a timeline says of itself."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -33,12 +35,28 @@ def test_the_best_classes_are_those_of_any_window():
     assert timeline([]).best() == {"verb": []}
 
 
+def test_without_decisions_thresholds_say_what_is_seen():
+    scores = [[0.1, 0.5, 0.9], [0.3, 0.2, 0.2]]
+    assert timeline(scores).sees("verb").tolist() == [[False, True, True], [False] * 3]
+    # A head whose thresholds are 0 answers with its highest class, however low.
+    highest = dataclasses.replace(timeline(scores), thresholds={"verb": np.zeros(3)})
+    assert highest.sees("verb").tolist() == [[False, False, True], [True, False, False]]
+    assert not dataclasses.replace(highest, thresholds={}).sees("verb").any()
+    assert dataclasses.replace(highest, scores={"verb": np.zeros((0, 3))}).sees("verb").shape == (0, 3)
+
+
+def test_decisions_go_before_thresholds():
+    decided = {"verb": np.array([[True, False, False]])}
+    assert timeline([[0.1, 0.5, 0.9]], seen=decided).sees("verb").tolist() == [[True, False, False]]
+    assert timeline([[0.1, 0.5, 0.9]], seen={}).sees("verb").tolist() == [[False, True, True]]
+
+
 def test_equal_scores_come_by_index():
     assert [one.index for one in timeline([[0.5, 0.7, 0.5], [0.7, 0.1, 0.5]]).best()["verb"]] == [0, 1, 2]
 
 
 def test_what_is_added_later_has_defaults():
     plain = timeline([[0, 0, 0]])
-    assert (plain.segments, plain.truth, plain.ended, plain.notes) == ((), (), None, ())
+    assert (plain.segments, plain.truth, plain.ended, plain.notes, plain.seen) == ((), (), None, (), None)
     with pytest.raises(TypeError):
         Timeline("a", "b", np.zeros(0), np.zeros(0), {}, {}, {}, (), (), "ended")

@@ -38,6 +38,26 @@ def small_timeline(**fields) -> Timeline:
     return Timeline(**values | fields)
 
 
+def softmax_timeline(**fields) -> Timeline:
+    """Four windows of 1 s in which a head answers with its highest class, and with none in the last.
+
+    In the second window the door, class 1, is the highest with as little as 0.4; in the last the cup reaches 0.45 and
+    is below the least of an answer.
+    """
+    scores = np.array([[0.7, 0.2, 0.1], [0.3, 0.4, 0.3], [0.1, 0.8, 0.1], [0.3, 0.25, 0.45]], np.float32)
+    names = ["Lifting a bag", "Opening a door", "Holding a cup"]
+    seen = np.array([[1, 0, 0], [0, 1, 0], [0, 1, 0], [0, 0, 0]], bool)
+    segments = (
+        Segment("action", 0, names[0], 0.0, 1.0, 0.7),
+        Segment("action", 1, names[1], 1.0, 3.0, 0.8),
+    )
+    starts = np.arange(4.0)
+    values = {"scores": {"action": scores}, "labels": {"action": names}, "thresholds": {"action": np.zeros(3)}}
+    values |= {"segments": segments, "source": "clips/kitchen.mp4", "model": "slow_nano", "starts": starts}
+    values |= {"ends": starts + 1, "seen": {"action": seen}}
+    return Timeline(**values | fields)
+
+
 def long_timeline(seconds: int = 7200, classes: int = 157) -> Timeline:
     """A window a second, scores that nothing compresses, and a segment in each minute of every tenth class."""
     rng = np.random.default_rng(0)

@@ -38,11 +38,11 @@ def write_overlay(
 ) -> Path:
     """Writes a copy of a video with the highest classes of each head along its lower edge.
 
-    Each frame shows the window whose middle is the nearest: a bar for the score, blue where the class reaches its
-    threshold, a tick where that lies, and a green dot where the annotations agree. The rate is the source's (the
-    average of a variable one, with every frame at its time). Frames stand upright and in their proportions, as the
-    file says. Small ones are enlarged to 480 lines, odd sizes lose a row or column. There is no sound. Memory does
-    not grow with the length.
+    Each frame shows the window whose middle is the nearest: a bar for the score, blue where the class is seen, a
+    tick where its threshold lies, if it has one, and a green dot where the annotations agree. The rate is the
+    source's (the average of a variable one, with every frame at its time). Frames stand upright and in their
+    proportions, as the file says. Small ones are enlarged to 480 lines, odd sizes lose a row or column. There is no
+    sound. Memory does not grow with the length.
 
     Args:
         timeline: Scores of the windows of `video`.
@@ -150,6 +150,7 @@ class _Panels:
     def __init__(self, timeline: Timeline, top: int, width: int, height: int) -> None:
         self._timeline = timeline
         self._heads = ordered_heads(timeline)
+        self._seen = {head: timeline.sees(head) for head in self._heads}
         self._width = width
         self._layout = self._lay_out(top, width, height)
         self._regular = _font("DejaVuSans.ttf", self._layout.size)
@@ -220,7 +221,7 @@ class _Panels:
         font, size = self._regular, self._layout.size
         score = float(self._timeline.scores[head][window, index])
         threshold = threshold_of(self._timeline, head, index)
-        seen = score >= threshold
+        seen = bool(self._seen[head][window, index])
         end, bottom = right - round(2.6 * size), top + self._layout.line - 3
         draw.rectangle((left, top, end, bottom), _TRACK)
         if (filled := round((end - left) * min(max(score, 0.0), 1.0))) > 0:

@@ -61,6 +61,14 @@ def decisions(
     return found
 
 
+def seen_classes(scores: Mapping[str, np.ndarray], rules: Mapping[str, HeadPoint]) -> dict[str, np.ndarray]:
+    """Which classes the answer of each window has: head name to bool `(windows, classes)`, of `scores` alike."""
+    return {
+        head: rules[head].decide(values) if len(values) else np.zeros(values.shape, bool)
+        for head, values in scores.items()
+    }
+
+
 def find_segments(
     starts: Sequence[float] | np.ndarray,
     ends: Sequence[float] | np.ndarray,

@@ -42,11 +42,14 @@ class Timeline:
         ends: When each ends, `(windows,)`.
         scores: Head name to `(windows, classes)` float32.
         labels: Head name to class names.
-        thresholds: Head name to the score from which a class counts as seen, `(classes,)`.
+        thresholds: Head name to the score from which a class counts as seen, `(classes,)`; 0 for all classes of a head
+            that answers with its highest.
         segments: What is seen, by head, then by start.
         truth: Segments of the annotations, where there are any.
         ended: Why the video was not seen to its end ("broke off after 240 frames ..."), or None.
         notes: Sentences that belong beside the result: how thresholds were fitted, what was skipped.
+        seen: Head name to which classes the answer of each window has, bool `(windows, classes)`; of a head that it
+            lacks, `sees` goes by the thresholds.
     """
 
     source: str
@@ -60,11 +63,28 @@ class Timeline:
     truth: tuple[Segment, ...] = ()
     ended: str | None = field(default=None, kw_only=True)
     notes: tuple[str, ...] = field(default=(), kw_only=True)
+    seen: Mapping[str, np.ndarray] | None = field(default=None, kw_only=True)
 
     @property
     def duration_seconds(self) -> float:
         """When the last window ends; 0 without windows."""
         return float(self.ends[-1]) if len(self.ends) else 0.0
+
+    def sees(self, head: str) -> np.ndarray:
+        """Which classes of a head are seen in each window, bool `(windows, classes)`.
+
+        Without a decision in `seen`, those whose scores reach their thresholds; where these are all 0, the highest of
+        each window; without thresholds none.
+        """
+        if self.seen is not None and head in self.seen:
+            return self.seen[head]
+        scores = np.asarray(self.scores[head], np.float64)
+        if head not in self.thresholds:
+            return np.zeros(scores.shape, bool)
+        thresholds = np.asarray(self.thresholds[head], np.float64)
+        if thresholds.any():
+            return scores >= thresholds
+        return np.arange(scores.shape[1]) == scores.argmax(axis=1)[:, None]
 
     def best(self, top: int = 5) -> dict[str, list[Prediction]]:
         """The classes with the highest scores of any window, by head; of equal scores the lower index comes first.

@@ -11,14 +11,14 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.colors import to_hex
 
-from kerasfast.explain.pages.template import plain_text
+from kerasfast.explain.pages.template import json_for_script, plain_text
 from kerasfast.explain.timeline import Segment, Timeline
 
-# Budgets that together stay below 2.7 MB: two hours at one window a second are 7,200 windows, of which each of the
-# 157 actions of Charades takes 7 kB.
-_STEPS = 10_000
-_SCORES = 1_600_000
-_SEGMENTS = 10_000
+# Budgets that together keep the whole page below 3 MiB. Two hours at one window a second are 7,200 windows, of which
+# each of the 157 actions of Charades takes 11 kB.
+_STEPS = 10_000  # their times take 0.2 MB
+_LANE_BYTES = 2_000_000  # of names, scores and decisions
+_SEGMENTS = 10_000  # seen, and as many true ones: 0.7 MB
 # Classes that never score above are noise, unless they are among the highest of their head.
 _FLOOR = 0.01
 _ALWAYS = 10
@@ -35,49 +35,53 @@ class _Lane:
     values: np.ndarray | None = None  # uint8, 255 at the peak; None for a class that only the annotations know
     peak: float = 0.0
     threshold: float | None = None
-    level: int = 256  # the value from which the score reaches the threshold
+    seen: np.ndarray | None = None  # bool
+
+    def row(self, scored: bool) -> dict[str, Any]:
+        """What the page says of it."""
+        return {
+            "head": plain_text(self.head),
+            "label": plain_text(self.label),
+            "scored": scored,
+            "peak": float(f"{self.peak:.5g}"),
+            "threshold": None if self.threshold is None else float(f"{self.threshold:.5g}"),
+        }
 
 
 def page_data(timeline: Timeline) -> dict[str, Any]:
     """The values of a timeline for its page, ready for JSON.
 
-    A score is stored as `value / 255 * peak` of its lane, off by at most 0.2 % of the peak, and on the right side of
-    its threshold. More than 10,000 windows are put together in groups, of which each shows its highest score.
+    A score is stored as `value / 255 * peak` of its lane, off by at most 0.2 % of the peak, and whether the class is
+    seen as a bit. More than 10,000 windows are put together in groups, of which each shows its highest score, and what
+    is seen in any of its windows.
 
     Args:
         timeline: Scores and segments.
 
     Returns:
         `duration` in seconds; `starts` and `ends` of the steps; `group`, windows in a step; `lanes` by head, then by
-        peak; `scores` in base64, the rows of the lanes that have some; `seen` and `truth`, rows of (lane, start, end,
-        score); `heads` with what was left out of each; `omitted`, segments left out; `ramps` of colours.
+        peak; `scores` in base64, the rows of the lanes that have some, and `decisions`, a bit each, the
+        lowest of a byte first and each row from a new byte on; `seen` and `truth`, rows of (lane, start, end, score);
+        `heads` with what was left out of each; `omitted`, segments left out; `ramps` of colours.
 
     Raises:
-        ValueError: Scores, thresholds or times that do not fit together, or scores that are not finite.
+        ValueError: Scores, thresholds, decisions or times that do not fit together, or scores that are not finite.
     """
     _check(timeline)
     starts, ends, group = _steps(timeline)
-    lanes, heads = _lanes(timeline, group)
-    number = {(lane.head, lane.index): position for position, lane in enumerate(lanes)}
     seen, truth = _kept(timeline.segments), _kept(timeline.truth)
-    scored = [lane.values for lane in lanes if lane.values is not None]
+    lanes, heads = _lanes(timeline, group, (*seen, *truth))
+    number = {(lane.head, lane.index): position for position, lane in enumerate(lanes)}
+    seen, truth = ([s for s in segments if (s.head, s.index) in number] for segments in (seen, truth))
+    scored = [lane for lane in lanes if lane.values is not None]
     return {
         "duration": round(max([timeline.duration_seconds, *(s.end_seconds for s in (*seen, *truth))]), 3),
         "starts": np.round(starts.astype(float), 3).tolist(),
         "ends": np.round(ends.astype(float), 3).tolist(),
         "group": group,
-        "lanes": [
-            {
-                "head": plain_text(lane.head),
-                "label": plain_text(lane.label),
-                "scored": lane.values is not None,
-                "peak": float(f"{lane.peak:.5g}"),
-                "threshold": None if lane.threshold is None else float(f"{lane.threshold:.5g}"),
-                "level": lane.level,
-            }
-            for lane in lanes
-        ],
-        "scores": base64.b64encode(b"".join(values.tobytes() for values in scored)).decode(),
+        "lanes": [lane.row(lane.values is not None) for lane in lanes],
+        "scores": _base64([lane.values for lane in scored]),
+        "decisions": _base64([np.packbits(lane.seen, bitorder="little") for lane in scored]),
         "seen": [_row(segment, number) for segment in seen],
         "truth": [_row(segment, number) for segment in truth],
         "heads": heads,
@@ -100,9 +104,9 @@ def label_of(timeline: Timeline, head: str, index: int) -> str:
 
 
 def threshold_of(timeline: Timeline, head: str, index: int) -> float:
-    """Score from which a class counts as seen; infinite where its head has no thresholds."""
+    """Score from which a class counts as seen; infinite where its head has none, or answers with its highest class."""
     thresholds = timeline.thresholds.get(head)
-    return float("inf") if thresholds is None else float(thresholds[index])
+    return float("inf") if thresholds is None or not np.any(thresholds) else float(thresholds[index])
 
 
 def ordered_heads(timeline: Timeline) -> list[str]:
@@ -122,6 +126,8 @@ def _check(timeline: Timeline) -> None:
         thresholds = np.shape(timeline.thresholds.get(head, np.zeros(scores.shape[1])))
         if thresholds != scores.shape[1:]:
             raise ValueError(f"{head!r} has {scores.shape[1]} classes and needs a threshold each. Got: {thresholds}.")
+        if (seen := np.shape(timeline.sees(head))) != scores.shape:
+            raise ValueError(f"What is seen of {head!r} must be {scores.shape}, as its scores are. Got: {seen}.")
 
 
 def _steps(timeline: Timeline) -> tuple[np.ndarray, np.ndarray, int]:
@@ -132,34 +138,43 @@ def _steps(timeline: Timeline) -> tuple[np.ndarray, np.ndarray, int]:
     return timeline.starts[firsts], timeline.ends[np.minimum(firsts + group, windows) - 1], group
 
 
-def _lanes(timeline: Timeline, group: int) -> tuple[list[_Lane], list[dict[str, Any]]]:
+def _lanes(timeline: Timeline, group: int, segments: Sequence[Segment]) -> tuple[list[_Lane], list[dict[str, Any]]]:
     """The lanes in order, and for each head its name, number of classes and what was left out."""
-    needed = {(segment.head, segment.index) for segment in (*timeline.segments, *timeline.truth)}
-    candidates: list[tuple[bool, int, _Lane]] = []
+    needed = {(segment.head, segment.index): segment.label for segment in segments}
+    steps = -(-len(timeline.starts) // group)
+    coded = 4 * (steps + -(-steps // 8)) / 3  # bytes of a lane's scores and decisions in base64
+    candidates: list[tuple[bool, int, float, _Lane]] = []  # those that come first are kept first; what they take
     for head in ordered_heads(timeline):
-        scores = timeline.scores[head]
-        peaks = scores.max(axis=0, initial=0)
+        peaks = timeline.scores[head].max(axis=0, initial=0)
         for rank, index in enumerate(np.argsort(-peaks, kind="stable").tolist()):
-            wanted = (head, index) in needed
+            wanted = needed.pop((head, index), None) is not None
             if wanted or rank < _ALWAYS or peaks[index] >= _FLOOR:
+                threshold = threshold_of(timeline, head, index)
                 lane = _Lane(head, index, label_of(timeline, head, index), peak=float(peaks[index]))
-                candidates.append((not wanted, rank, lane))
+                lane.threshold = threshold if np.isfinite(threshold) else None
+                candidates.append((not wanted, rank, coded, lane))
+    scored = {id(lane) for *_, lane in candidates}
+    unknown = [_Lane(head, index, label) for (head, index), label in needed.items()]
+    candidates += [(False, rank, 0, lane) for rank, lane in enumerate(unknown)]
     # Where not all fit, each head keeps its highest.
-    room = _SCORES // max(-(-len(timeline.starts) // group), 1)
-    kept = {id(lane) for _, _, lane in sorted(candidates, key=lambda found: found[:2])[:room]}
-    lanes = [lane for _, _, lane in candidates if id(lane) in kept]
-    heads = [_head(timeline, head, lanes) for head in ordered_heads(timeline)]
+    kept, room = set(), _LANE_BYTES
+    for _, _, size, lane in sorted(candidates, key=lambda found: found[:2]):
+        room -= size + len(json_for_script(lane.row(id(lane) in scored))) + 1
+        if room < 0:
+            break
+        kept.add(id(lane))
+    lanes = [lane for *_, lane in candidates if id(lane) in kept]
+    seen = {head: timeline.sees(head) for head in timeline.scores}
     for lane in lanes:
-        _quantise(lane, timeline, group)
-    known = {(lane.head, lane.index) for lane in lanes}
-    unscored = {(s.head, s.index): s.label for s in (*timeline.segments, *timeline.truth)}
-    lanes += [_Lane(head, index, label) for (head, index), label in unscored.items() if (head, index) not in known]
+        if id(lane) in scored:
+            _quantise(lane, timeline.scores[lane.head][:, lane.index], seen[lane.head][:, lane.index], group)
+    heads = [_head(timeline, head, lanes) for head in ordered_heads(timeline)]
     order = {head: position for position, head in enumerate(dict.fromkeys(lane.head for lane in lanes))}
     return sorted(lanes, key=lambda lane: order[lane.head]), heads
 
 
 def _head(timeline: Timeline, head: str, lanes: Sequence[_Lane]) -> dict[str, Any]:
-    shown = [lane.index for lane in lanes if lane.head == head]
+    shown = [lane.index for lane in lanes if lane.head == head and lane.values is not None]
     left_out = np.delete(timeline.scores[head].max(axis=0, initial=0), shown)
     return {
         "name": plain_text(head),
@@ -169,22 +184,19 @@ def _head(timeline: Timeline, head: str, lanes: Sequence[_Lane]) -> dict[str, An
     }
 
 
-def _quantise(lane: _Lane, timeline: Timeline, group: int) -> None:
-    """Fills in the values of a lane, and the value that stands for its threshold."""
-    scores = timeline.scores[lane.head][:, lane.index].astype(np.float64)
+def _quantise(lane: _Lane, scores: np.ndarray, seen: np.ndarray, group: int) -> None:
+    """Fills in the values of a lane, and in which steps it is seen."""
+    scores = scores.astype(np.float64)
     if len(scores):
-        scores = np.maximum.reduceat(scores, np.arange(0, len(scores), group))
+        firsts = np.arange(0, len(scores), group)
+        scores, seen = np.maximum.reduceat(scores, firsts), np.logical_or.reduceat(seen, firsts)
     scale = 255 / lane.peak if lane.peak > 0 else 0.0
-    values = np.clip(np.rint(scores * scale), 0, 255)
-    threshold = threshold_of(timeline, lane.head, lane.index)
-    if np.isfinite(threshold):
-        lane.threshold = threshold
-        if threshold <= lane.peak:
-            lane.level = int(np.clip(np.ceil(threshold * scale), 0, 255))
-            # Rounding must not carry a score over its threshold, nor below.
-            reached = scores >= threshold
-            values = np.where(reached, np.maximum(values, lane.level), np.minimum(values, max(lane.level - 1, 0)))
-    lane.values = values.astype(np.uint8)
+    lane.values = np.clip(np.rint(scores * scale), 0, 255).astype(np.uint8)
+    lane.seen = seen
+
+
+def _base64(rows: Sequence[np.ndarray]) -> str:
+    return base64.b64encode(b"".join(row.tobytes() for row in rows)).decode()
 
 
 def _kept(segments: Sequence[Segment]) -> list[Segment]:

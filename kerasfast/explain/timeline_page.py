@@ -22,9 +22,10 @@ _HOST = re.compile(r"[A-Za-z0-9.-]+(:\d+)?|\[[0-9A-Fa-f:]+\](:\d+)?")
 def write_page(timeline: Timeline, path: Path, *, video: Path | str | None = None, title: str | None = None) -> Path:
     """Writes the page of a timeline: one HTML file that needs no network and no other file but the video.
 
-    Two hours of windows and 157 actions make a page of 1.7 MB, and none takes 3 MB: lanes of classes that never
-    score are left out, and the page says so. The video is not copied into it: the page plays it from where it lies,
-    seen from the page's folder, and asks for the file where it is not there.
+    Two hours of windows and 157 actions make a page of 1.9 MB, and none takes 3 MiB: lanes of classes that never
+    score are left out, and so are lanes and segments of the lowest scores where not all fit; the page says so. The
+    video is not copied into it: the page plays it from where it lies, seen from the page's folder, and asks for the
+    file where it is not there.
 
     Args:
         timeline: What to show.
@@ -37,20 +38,22 @@ def write_page(timeline: Timeline, path: Path, *, video: Path | str | None = Non
         `path`.
 
     Raises:
-        ValueError: Scores, thresholds or times that do not fit together, or scores that are not finite.
+        ValueError: Scores, thresholds, decisions or times that do not fit together, or scores that are not finite.
     """
     path = Path(path)
     name = source_name(timeline.source)
     address, origins = _address(video, path.parent)
+    data = page_data(timeline)
     page = render(
         "timeline.html",
         title=plain_text(title) if title else name or "Timeline",
         styles=_STYLES,
         scripts=(*_SCRIPTS, _MAIN),
-        data=page_data(timeline),
+        data=data,
         # `blob:` is a file that the reader of the page opens in it.
         media=("'self'", "file:", "blob:", *origins),
         timeline=timeline,
+        has_thresholds=any(lane["threshold"] is not None for lane in data["lanes"]),
         source=name,
         address=address,
         remote=bool(origins),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kerasfast.data.errors import DataError
-from kerasfast.explain.segments import class_names, decisions, find_segments
+from kerasfast.explain.segments import class_names, decisions, find_segments, seen_classes
 from kerasfast.explain.sources import Source, is_camera, shown
 from kerasfast.explain.timeline import Timeline
 from kerasfast.train.predict import score_window, windows_of
@@ -153,6 +153,7 @@ class Watch:
             segments=find_segments(starts, ends, scores, self._rules, labels, top),
             ended=self.ended,
             notes=self.notes,
+            seen=seen_classes(scores, self._rules),
         )
 
     def _add(self, found: WindowScores) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from kerasfast.data.errors import DataError
 from kerasfast.data.video import probe
 from kerasfast.data.views import readable_length
-from kerasfast.explain.segments import class_names, decisions, find_segments
+from kerasfast.explain.segments import class_names, decisions, find_segments, seen_classes
 from kerasfast.explain.sources import Source, is_file, shown
 from kerasfast.explain.timeline import Timeline
 from kerasfast.train.operating.points import VIEW_KEYS
@@ -81,6 +81,7 @@ def predict_whole(
         segments=find_segments(starts, ends, rows, rules, labels, top),
         ended=ended,
         notes=(f"One answer about the whole video: {options['clips']} clips x {options['crops']} crops.", *notes),
+        seen=seen_classes(rows, rules),
     )
 
 

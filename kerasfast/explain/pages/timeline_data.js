@@ -3,11 +3,12 @@
 /** Reads the JSON of the page; see `page_data` in timeline_data.py for what it holds. */
 function readTimeline() {
   const data = JSON.parse(document.getElementById("page-data").textContent);
-  const scores = bytesOf(data.scores);
+  const scores = rowsOf(data.scores, data.starts.length);
+  const decisions = rowsOf(data.decisions, Math.ceil(data.starts.length / 8));
   let row = 0;
   const lanes = data.lanes.map((lane, number) => {
-    const values = lane.scored ? scores.subarray(row, (row += data.starts.length)) : null;
-    return { ...lane, number, values, seen: [], truth: [] };
+    const [values, bits] = lane.scored ? [scores(row), decisions(row++)] : [null, null];
+    return { ...lane, number, values, bits, seen: [], truth: [] };
   });
   const segments = [];
   for (const kind of ["seen", "truth"]) {
@@ -58,6 +59,12 @@ function bytesOf(base64) {
   return bytes;
 }
 
+/** A function that gives the rows of bytes of this length. */
+function rowsOf(base64, length) {
+  const bytes = bytesOf(base64);
+  return (row) => bytes.subarray(row * length, (row + 1) * length);
+}
+
 /** Heads with their lanes, those that only the annotations know among them. */
 function headsOf(data, lanes) {
   const names = [...new Set(lanes.map((lane) => lane.head))];
@@ -70,9 +77,9 @@ function scoreOf(lane, index) {
   return lane.values && index >= 0 ? (lane.values[index] / 255) * lane.peak : null;
 }
 
-/** Whether a score reaches the threshold of its class. */
+/** Whether the class is in the answer of a window. */
 function isSeen(lane, index) {
-  return Boolean(lane.values) && lane.values[index] >= lane.level;
+  return lane.bits !== null && Boolean((lane.bits[index >> 3] >> (index & 7)) & 1);
 }
 
 /** Seconds as people read them: 0:04.2, 12:30.0, 1:05:00.0. */

@@ -126,7 +126,7 @@ class SegmentTable {
     const { omitted, segments } = this.timeline;
     const rows = this.body.rows.length;
     const words = [];
-    if (!segments.length) words.push("Nothing reached its threshold.");
+    if (!segments.length) words.push("No class was seen in any window.");
     else if (!this.found.length) words.push("No segment of these classes.");
     else words.push(`${rows === this.found.length ? rows : `${rows} of ${this.found.length}`} segments; a time under From goes there.`);
     if (omitted) words.push(`${omitted} more, of the lowest scores, are left out of this page.`);
