@@ -14,6 +14,7 @@ import typer
 from kerasfast.data.annotations import VIDEO_SUFFIXES
 from kerasfast.explain.sources import Source, is_camera, is_file, title
 from kerasfast.explain.timeline import Timeline
+from kerasfast.explain.truth import Truth
 from kerasfast.explain.written import FORMS, write_form
 
 # In the order in which they are written: what takes longest comes last.
@@ -32,6 +33,7 @@ class Outputs:
         force: Write over what exists.
         top: Classes of each head: the best ones in JSON, those of a subtitle, and at most five in the overlay.
         scores: Whether JSON takes the scores of every window.
+        truth: Annotations to mark.
     """
 
     forms: Sequence[str]
@@ -39,6 +41,7 @@ class Outputs:
     force: bool
     top: int
     scores: bool
+    truth: Truth | None = None
 
     def paths(self, sources: Sequence[Source]) -> list[dict[str, Path]]:
         """The files of each video, by form; text for standard output has none.

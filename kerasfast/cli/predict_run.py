@@ -143,6 +143,8 @@ def _write_windows(watch: Any, source: Source, outputs: Outputs, paths: dict[str
 
 
 def _write(timeline: Any, source: Source, outputs: Outputs, paths: dict[str, Path], overlay: bool = True) -> None:
+    if outputs.truth is not None:
+        timeline = outputs.truth.mark(timeline, source)
     if "overlay" in paths and overlay:
         with progress("Frames drawn") as report:
             written = outputs.write(timeline, source, paths, progress=report)
