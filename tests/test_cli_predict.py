@@ -4,6 +4,7 @@ import csv
 import functools
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from test_explain_written import cues
 from kerasfast.cli.predict import parse_views
 from kerasfast.cli.predict_forms import ENDINGS, file_names
 from kerasfast.data.clips import ClipSpec
+from kerasfast.data.miniature.generate import generate
 from kerasfast.explain import DEFAULT_MODEL
 from kerasfast.explain import watch as watch_module
 from kerasfast.models.classifier import build
@@ -67,7 +69,7 @@ def predicts(monkeypatch, capfd, a_run):
     """Runs `kerasfast predict` with the model; checks the exit code."""
 
     def predicts(*arguments, code=0):
-        found, out, err = run(monkeypatch, capfd, "predict", *arguments, "--model", a_run)
+        found, out, err = run(monkeypatch, capfd, "predict", "--model", a_run, *arguments)
         assert found == code, err
         assert "Traceback" not in err
         return out, " ".join(err.split())
@@ -229,8 +231,6 @@ def test_names_are_safe(name, safe):
 
 @pytest.mark.parametrize("form", ["timeline", "overlay"])
 def test_a_page_and_an_overlay(predicts, video, tmp_path, form):
-    module = {"timeline": "timeline_page", "overlay": "overlay"}[form]
-    pytest.importorskip(f"kerasfast.explain.{module}", reason="is built beside this")
     _, err = predicts(video, f"--{form}", "--threshold", "0", "--out", tmp_path)
     path = tmp_path / f"b2{ENDINGS[form]}"
     assert f"wrote {path}" in err
@@ -240,6 +240,30 @@ def test_a_page_and_an_overlay(predicts, video, tmp_path, form):
     else:
         with av.open(str(path)) as container:
             assert sum(1 for _ in container.decode(video=0)) >= 71
+
+
+def test_annotations_are_marked(predicts, says_no, tmp_path):
+    """On generated miniature Charades, which the model was trained on another part of."""
+    generate(tmp_path / "mini", 1, 1, processes=1)
+    annotations = tmp_path / "mini" / "Miniature_v1_test.csv"
+    (row,) = csv.DictReader(annotations.read_text().splitlines())
+    video = tmp_path / "mini" / "videos" / f"{row['id']}.mp4"
+    listed = [line.split() for line in row["actions"].split(";")]
+    model = ("--model", "slowfast_nano.miniature", "--truth", annotations, "--out", tmp_path / "seen")
+    _, err = predicts(video, "--json", "--timeline", *model)
+    assert "has nothing about" not in err and "no class of the model" not in err
+    values = json.loads((tmp_path / "seen" / f"{row['id']}.json").read_text())
+    actions = [one for one in values["truth"] if one["head"] == "action"]
+    assert {one["index"] for one in actions} == {int(number[1:]) for number, _, _ in listed}
+    assert min(one["start_seconds"] for one in actions) == min(float(start) for _, start, _ in listed)
+    assert {one["head"] for one in values["truth"]} == {"verb", "object", "action"}
+    page = (tmp_path / "seen" / f"{row['id']}.html").read_text("utf-8")
+    (data,) = re.findall(r'<script type="application/json"[^>]*>(.*?)</script>', page, re.DOTALL)
+    assert len(json.loads(data)["truth"]) == len(values["truth"]) > 0
+    _, err = predicts(next(path for path in video.parent.iterdir() if path != video), "--json", *model)
+    assert f"{annotations} has nothing about" in err
+    assert "--truth marks annotations. Give it with --json" in says_no(video, "--csv", "--truth", annotations)
+    assert "none.csv: cannot be read" in says_no(video, "--json", "--truth", tmp_path / "none.csv")
 
 
 # What fails
