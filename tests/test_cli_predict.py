@@ -407,6 +407,19 @@ def test_an_interrupt_leaves_the_overlay_out(predicts, video, tmp_path, monkeypa
     assert "What was seen until then is written, without the overlay." in err
 
 
+def test_an_interrupt_while_the_overlay_is_drawn_says_what_is_missing(predicts, video, tmp_path, monkeypatch):
+    def interrupted(*arguments, progress, **options):
+        progress(1, 72)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("kerasfast.explain.overlay.write_overlay", interrupted)
+    _, err = predicts(video, "--json", "--timeline", "--overlay", "--out", tmp_path, code=130)
+    assert {path.name for path in tmp_path.iterdir()} == {"b2.json", "b2.html"}
+    assert f"wrote {tmp_path / 'b2.json'}" in err and f"wrote {tmp_path / 'b2.html'}" in err
+    assert f"b2.mp4: interrupted; not written: {tmp_path / 'b2.overlay.mp4'}" in err
+    assert "Interrupted. 0 of 1 videos are done." in err
+
+
 def test_an_interrupt_before_anything_was_seen(predicts, video, tmp_path, monkeypatch):
     interrupt_after(monkeypatch, 0)
     _, err = predicts(video, "--json", "--out", tmp_path / "x", code=130)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,8 +79,8 @@ class Outputs:
         *,
         overlay: bool = True,
         progress: Callable[[int, int], None] | None = None,
-    ) -> list[Path]:
-        """Write what is asked for.
+    ) -> Iterator[Path]:
+        """Write what is asked for, one form after the other.
 
         Args:
             timeline: What was seen.
@@ -89,11 +89,10 @@ class Outputs:
             overlay: Whether to draw the overlay, if it is asked for.
             progress: Of the overlay, the frames done and all frames.
 
-        Returns:
-            The files that were written.
+        Yields:
+            Each file as soon as it is whole.
         """
         text_options = {"json": {"top": self.top, "windows": self.scores}, "srt": {"top": self.top}}
-        written = []
         for form in self.forms:
             options = text_options.get(form, {})
             if form not in paths:
@@ -115,8 +114,7 @@ class Outputs:
                 write_overlay(timeline, source, path, top=min(self.top, _OVERLAY_TOP), progress=progress)
             else:
                 continue
-            written.append(path)
-        return written
+            yield path
 
 
 def file_names(sources: Sequence[Source]) -> list[str]:
