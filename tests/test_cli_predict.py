@@ -28,6 +28,7 @@ from kerasfast.data.clips import ClipSpec
 from kerasfast.data.miniature.generate import generate
 from kerasfast.explain import DEFAULT_MODEL
 from kerasfast.explain import watch as watch_module
+from kerasfast.explain.written import write_form
 from kerasfast.models.classifier import build
 from kerasfast.models.heads import Head
 from kerasfast.models.variants import variant
@@ -172,7 +173,7 @@ def test_nothing_is_written_over_unless_forced(predicts, says_no, video, tmp_pat
     (tmp_path / "b2.json").write_text("mine")
     options = (video, "--json", "--csv", "--out", tmp_path)
     message = says_no(*options)
-    assert f"{tmp_path / 'b2.json'} exists. Give --force to write over it" in message
+    assert f"{tmp_path / 'b2.json'} exists. Give another folder with --out DIR, or --force to write over it" in message
     assert (tmp_path / "b2.json").read_text() == "mine" and not (tmp_path / "b2.csv").exists()
     predicts(*options, "--force")
     assert json.loads((tmp_path / "b2.json").read_text())["model"]
@@ -193,6 +194,29 @@ def test_a_video_is_never_written_over(says_no, video, tmp_path):
 def test_out_is_a_folder(says_no, video, tmp_path):
     (tmp_path / "file").write_text("x")
     assert "--out must be a folder" in says_no(video, "--json", "--out", tmp_path / "file")
+
+
+def test_what_cannot_be_written_is_refused_before_the_model_is_loaded(says_no, video, tmp_path, monkeypatch):
+    monkeypatch.setattr("kerasfast.train.run.load_model", lambda *_: pytest.fail("a model was loaded"))
+    (tmp_path / "file").write_text("x")
+    assert "takes no files" in says_no(video, "--json", "--out", tmp_path / "file" / "seen")
+    (tmp_path / "b2.json").mkdir()
+    assert "b2.json is a folder" in says_no(video, "--json", "--out", tmp_path, "--force")
+
+
+def test_a_file_that_cannot_be_written_does_not_end_the_other_videos(predicts, video, tmp_path, monkeypatch):
+    real = write_form
+
+    def failing(timeline, path, form, **options):
+        if path.name == "a1.json":
+            raise OSError(28, "No space left on device", str(path))
+        return real(timeline, path, form, **options)
+
+    monkeypatch.setattr("kerasfast.cli.predict_forms.write_form", failing)
+    _, err = predicts(video.with_name("a1.mp4"), video, "--json", "--out", tmp_path, code=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["b2.json"]
+    assert "1 of 2 failed" in err and "No space left on device" in err
+    assert f"a1.mp4: failed; not written: {tmp_path / 'a1.json'}" in err
 
 
 def test_names_that_meet(tmp_path):

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from kerasfast.cli.console import err, example, out, progress, start_tensorflow
+from kerasfast.cli.output_files import check_outputs
 from kerasfast.explain import DEFAULT_MODEL
 
 if TYPE_CHECKING:
@@ -44,9 +45,7 @@ def embed(
     from kerasfast.cli.predict_run import find
 
     arrays, parquet = folder / "features.npz", folder / "features.parquet"
-    for path in (arrays, parquet):
-        if path.exists() and not force:
-            raise ValueError(f"{path} exists. Give another folder with --out, or --force to write over it.")
+    check_outputs((arrays, parquet), force)
     sources, failures = find(videos)  # before a model is loaded
     start_tensorflow()
     from kerasfast.data.errors import DataError
@@ -63,7 +62,7 @@ def embed(
             try:
                 done.append(module.embed(network, source, every=every, keep_interrupted=True))
                 interrupted = done[-1].interrupted
-            except DataError as error:
+            except (DataError, OSError) as error:
                 failures.append(str(error))
             except KeyboardInterrupt:
                 interrupted = True

@@ -157,8 +157,8 @@ def _each(sources: Sequence, failures: list[str], work: Callable) -> None:
         for source in sources:
             try:
                 work(source, alone)
-            except DataError as error:
-                if alone:
+            except (DataError, OSError) as error:  # an OSError: of its files, which another video does not have
+                if alone or isinstance(error, BrokenPipeError):  # nobody reads standard output any more
                     raise
                 failures.append(str(error))
             else:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import typer
 
+from kerasfast.cli.output_files import check_outputs
 from kerasfast.data.annotations import VIDEO_SUFFIXES
 from kerasfast.explain.sources import Source, is_camera, is_file, title
 from kerasfast.explain.timeline import Timeline
@@ -47,7 +48,7 @@ class Outputs:
         """The files of each video, by form; text for standard output has none.
 
         Raises:
-            ValueError: One exists, or is one of the videos; several texts would go to standard output; or a form needs
+            ValueError: One exists, is one of the videos, or cannot be written; several texts would go to standard output; or a form needs
                 a video that can be read again.
         """
         texts = [form for form in self.forms if form in FORMS]
@@ -67,8 +68,7 @@ class Outputs:
         for path in (path for of_video in found for path in of_video.values()):
             if path.resolve() in videos:
                 raise ValueError(f"{path} is one of the videos and would be written over. Give another --out DIR.")
-            if not self.force and (path.exists() or path.is_symlink()):
-                raise ValueError(f"{path} exists. Give --force to write over it, or another folder: --out DIR.")
+        check_outputs((path for of_video in found for path in of_video.values()), self.force)
         return found
 
     def write(
