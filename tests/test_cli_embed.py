@@ -65,6 +65,15 @@ def test_what_cannot_be_written_is_refused_before_the_model_is_loaded(monkeypatc
     assert "takes no files" in refuses(monkeypatch, capfd, *asked, tmp_path / "file" / "new")
 
 
+def test_no_password_is_printed(monkeypatch, capfd, folder, tmp_path):
+    address = "http://u:secret@127.0.0.1:1/x.mp4"
+    for videos, expected in (((address,), 2), ((address, folder / "b.mp4"), 1)):
+        code, out, err = run(monkeypatch, capfd, "embed", *videos, *MODEL, "--out", tmp_path)
+        assert code == expected and "127.0.0.1:1/x.mp4" in err and "secret" not in out + err
+    code, out, err = run(monkeypatch, capfd, "explain", address, *MODEL, "--out", tmp_path)
+    assert code == 2 and "127.0.0.1:1/x.mp4" in err and "secret" not in out + err
+
+
 def test_ctrl_c_writes_what_there_is_and_says_so(monkeypatch, capfd, folder, tmp_path):
     real, calls = embed_module.embed, []
 

@@ -317,6 +317,16 @@ def test_a_bad_video_does_not_end_the_others(predicts, video, tmp_path):
         assert reason in err
 
 
+def test_no_password_is_printed(monkeypatch, capfd, a_run, video, tmp_path):
+    address = "http://u:secret@127.0.0.1:1/x.mp4"
+    for options in (("--every", "1"), ("--json",), ("--views", "2x1"), ()):
+        code, out, err = run(monkeypatch, capfd, "predict", address, *options, "--model", a_run)
+        assert code == 2 and "127.0.0.1:1/x.mp4" in err and "secret" not in out + err
+    asked = ("predict", address, video, "--json", "--out", tmp_path, "--model", a_run)
+    code, out, err = run(monkeypatch, capfd, *asked)
+    assert code == 1 and "127.0.0.1:1/x.mp4" in err and "secret" not in out + err
+
+
 def test_nothing_but_bad_videos(says_no, tmp_path):
     message = says_no(tmp_path / "a.mp4", tmp_path / "b.mp4", "--json")
     assert "a.mp4: no such file" in message and "b.mp4: no such file" in message

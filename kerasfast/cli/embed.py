@@ -51,6 +51,7 @@ def embed(
     from kerasfast.data.errors import DataError
     from kerasfast.explain import embed as module
     from kerasfast.explain.feature_files import write_npz, write_parquet
+    from kerasfast.explain.sources import shown
     from kerasfast.train.run import load_model
 
     network = load_model(model)
@@ -81,7 +82,7 @@ def embed(
     if failures:
         err.print(f"{len(failures)} of {len(done) + len(failures)} failed:", style="red")
         for failure in failures:
-            err.print(" ".join(failure.split()), style="red", markup=False, soft_wrap=True)
+            err.print(shown(failure), style="red", markup=False, soft_wrap=True)
     if interrupted:
         kept = f"{len(done)} of {len(sources)} videos are in the files." if done else "nothing is written."
         err.print(f"Interrupted: {kept}", style="yellow")

@@ -48,8 +48,8 @@ class Outputs:
         """The files of each video, by form; text for standard output has none.
 
         Raises:
-            ValueError: One exists, is one of the videos, or cannot be written; several texts would go to standard output; or a form needs
-                a video that can be read again.
+            ValueError: One exists, is one of the videos or cannot be written; several texts would go to standard
+                output; or a form needs a video that can be read again.
         """
         texts = [form for form in self.forms if form in FORMS]
         if self.folder is None and texts and len(texts) * len(sources) > 1:

@@ -13,6 +13,7 @@ import numpy as np
 from kerasfast.data.containers import first_video_stream
 from kerasfast.data.errors import DataError
 from kerasfast.data.video import OpenVideo
+from kerasfast.data.words import shown
 
 _CAMERA = re.compile(r"/dev/video\d+")
 
@@ -62,7 +63,7 @@ class StreamedVideo(OpenVideo):
         self._is_file = self._format is None and "://" not in name and not _is_pipe(name)
         self._name = name
         super().__init__(name, threads)
-        self.path = name
+        self.path = shown(name)  # for messages, which others read
         if low_delay or self.is_camera:
             self._stream.thread_type = "SLICE"
 
@@ -85,8 +86,8 @@ class StreamedVideo(OpenVideo):
             )
         except (av.FFmpegError, OSError) as error:
             hint = "Is the camera there, and free?" if self.is_camera else "Check the address, the format and options."
-            raise DataError(f"{self._name}: cannot be opened as a video ({error.strerror}). {hint}") from error
-        return container, first_video_stream(container, self._name)
+            raise DataError(f"{shown(self._name)}: cannot be opened as a video ({error.strerror}). {hint}") from error
+        return container, first_video_stream(container, shown(self._name))
 
     def _pictures(self) -> Iterator[av.VideoFrame]:
         if self._is_file:
@@ -116,7 +117,9 @@ class StreamedVideo(OpenVideo):
     def _broken(self, count: int, error: av.FFmpegError | OSError) -> DataError:
         if self._is_file:
             return super()._broken(count, error)
-        return DataError(f"{self._name}: broke off after {count} frames ({error.strerror}). Open it again to go on.")
+        return DataError(
+            f"{shown(self._name)}: broke off after {count} frames ({error.strerror}). Open it again to go on."
+        )
 
 
 def _is_pipe(name: str) -> bool:

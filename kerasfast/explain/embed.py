@@ -97,7 +97,7 @@ def embed(
     except DataError as error:
         if not done:
             raise
-        ended = f"Broke off after {done[-1][1][-1][1]:.1f} seconds. {error}"
+        ended = shown(f"Broke off after {done[-1][1][-1][1]:.1f} seconds. {error}")
     except KeyboardInterrupt:
         if not (done and keep_interrupted):
             raise

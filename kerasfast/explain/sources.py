@@ -11,10 +11,10 @@ from urllib.parse import unquote, urlsplit
 
 from kerasfast.data.annotations import VIDEO_SUFFIXES
 from kerasfast.data.errors import DataError
+from kerasfast.data.words import shown
 
 Source = str | Path | int
 _CAMERA = re.compile(r"/dev/video\d+")
-_PASSWORD = re.compile(r"://[^/\s]*@")
 _WILD = re.compile(r"[*?\[]")
 
 
@@ -56,15 +56,6 @@ def is_camera(source: Source) -> bool:
 def is_file(source: Source) -> bool:
     """Whether this can be read more than once: a plain file, and no pipe, address or camera."""
     return isinstance(source, Path) and source.is_file()
-
-
-def shown(source: Source) -> str:
-    """A source in words that any file and any terminal takes, also within a message.
-
-    What is no printable character is escaped, and the name and password of an address are left out.
-    """
-    name = f"/dev/video{source}" if isinstance(source, int) else _PASSWORD.sub("://", str(source))
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in name)
 
 
 def title(source: Source) -> str:
