@@ -260,6 +260,39 @@ def test_a_source_that_falls_silent(broadcast):
             hold.set()
 
 
+@pytest.mark.parametrize("live", [True, False])
+def test_a_pipe_that_stays_open_and_falls_silent(broadcast, tmp_path, live):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for arguments in ((), ("sleep", "60")):  # no writer, and one that writes nothing
+        holder = subprocess.Popen(["sh", "-c", f"exec sleep 60 > '{pipe}'"]) if arguments else None
+        with pytest.raises(DataError, match=r"pipe: gave nothing for 0\.5 s\."):
+            stream(pipe, CLIP, timeout=0.5)
+        if holder is not None:
+            holder.kill()
+            holder.wait()
+    writer = subprocess.Popen(["sh", "-c", f"cat '{broadcast}'; exec sleep 60"], stdout=(pipe.open("r+b")))
+    try:
+        windows = stream(pipe, CLIP, step=4, crop_size=48, live=live, timeout=3)
+        found = [next(windows)]
+        with pytest.raises(DataError, match=r"pipe: gave nothing for 3 s\. Is its writer"):
+            found += windows
+    finally:
+        writer.kill()
+        writer.wait()
+    assert frame_numbers(found[0].frames).tolist()[0] % 4 == 0
+
+
+def test_a_slow_caller_is_not_taken_for_a_silent_source(pipe, broadcast):
+    windows = stream(pipe(broadcast), CLIP, step=16, crop_size=48, timeout=1)
+    found = []
+    for window in windows:
+        found.append(window.index)
+        if len(found) == 1:
+            time.sleep(1.5)
+    assert found == list(range(len(found))) and len(found) >= 4
+
+
 def test_a_live_source_that_breaks_off_raises_in_the_caller(tmp_path, charades_folder, pipe):
     path = tmp_path / "text.mp4"
     path.write_text("no video " * 100)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -51,6 +52,7 @@ class StreamedVideo(OpenVideo):
         name = f"/dev/video{source}" if isinstance(source, int) else str(source)
         self.is_camera = isinstance(source, int) or bool(_CAMERA.fullmatch(name))
         self.damaged = 0  # frames left out so far
+        self.heard = time.monotonic()  # when it last gave something
         if isinstance(source, int) and not sys.platform.startswith("linux"):
             raise ValueError(
                 f"A camera has a number on Linux alone. Received: {source!r}. Give the name of the device and FFmpeg's "
@@ -94,6 +96,7 @@ class StreamedVideo(OpenVideo):
             yield from super()._pictures()
             return
         for packet in self._container.demux(self._stream):
+            self.heard = time.monotonic()
             try:
                 pictures = packet.decode()
             except av.InvalidDataError:
@@ -120,6 +123,12 @@ class StreamedVideo(OpenVideo):
         return DataError(
             f"{shown(self._name)}: broke off after {count} frames ({error.strerror}). Open it again to go on."
         )
+
+
+def may_fall_silent(source: str | Path | int, format: str | None = None) -> bool:
+    """Whether this is a pipe or a device, which FFmpeg waits for without limit; of an address it takes a timeout."""
+    name = str(source)
+    return "://" not in name and (isinstance(source, int) or format is not None or _is_pipe(name))
 
 
 def _is_pipe(name: str) -> bool:

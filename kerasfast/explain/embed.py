@@ -85,8 +85,7 @@ def embed(
     if model.sampling == "video":
         windows = _whole(model, video)
     else:
-        waits = {"timeout": TIMEOUT_SECONDS} if "://" in str(video) else {}
-        windows = windows_of(model, video, every=every, live=False, ahead=True, **waits)
+        windows = windows_of(model, video, every=every, live=False, ahead=True, timeout=TIMEOUT_SECONDS)
     done: list[tuple[np.ndarray, list[tuple[float, float]]]] = []
     ended, interrupted = None, False
     try:

@@ -54,7 +54,7 @@ def predict(
         truth: Annotations, or the CSV file of them, as in `kerasfast.explain.truth.Truth`; a timeline gets those of its
             video.
         live: Skip windows that the model is too slow for; None: for cameras alone.
-        timeout: Seconds to wait for an address; None: for ever.
+        timeout: Seconds to wait for an address, pipe or camera that gives nothing; None: for ever.
         progress: Called after each window with the seconds of the video that were looked at.
 
     Returns:
