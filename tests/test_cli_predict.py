@@ -187,7 +187,7 @@ def test_a_video_is_never_written_over(says_no, video, tmp_path):
     folder.mkdir()
     for name in ("a.mp4", "a.overlay.mp4"):
         (folder / name).write_bytes(video.read_bytes())
-    message = says_no(folder, "--overlay", "--out", folder, "--force")
+    message = says_no(*folder.iterdir(), "--overlay", "--out", folder, "--force")
     assert "a.overlay.mp4 is one of the videos" in message
 
 

@@ -264,23 +264,17 @@ def test_a_source_that_falls_silent(broadcast):
 def test_a_pipe_that_stays_open_and_falls_silent(broadcast, tmp_path, live):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    for arguments in ((), ("sleep", "60")):  # no writer, and one that writes nothing
-        holder = subprocess.Popen(["sh", "-c", f"exec sleep 60 > '{pipe}'"]) if arguments else None
-        with pytest.raises(DataError, match=r"pipe: gave nothing for 0\.5 s\."):
-            stream(pipe, CLIP, timeout=0.5)
-        if holder is not None:
-            holder.kill()
-            holder.wait()
-    writer = subprocess.Popen(["sh", "-c", f"cat '{broadcast}'; exec sleep 60"], stdout=(pipe.open("r+b")))
+    with pytest.raises(DataError, match=r"pipe: gave nothing for 0\.5 s\."):
+        stream(pipe, CLIP, timeout=0.5)  # without a writer
+    writer = subprocess.Popen(["sh", "-c", f"exec 3> '{pipe}'; cat '{broadcast}' >&3; exec sleep 120"])
     try:
         windows = stream(pipe, CLIP, step=4, crop_size=48, live=live, timeout=3)
-        found = [next(windows)]
+        assert next(windows).frames.shape == (8, 48, 48, 3)
         with pytest.raises(DataError, match=r"pipe: gave nothing for 3 s\. Is its writer"):
-            found += windows
+            list(windows)
     finally:
         writer.kill()
         writer.wait()
-    assert frame_numbers(found[0].frames).tolist()[0] % 4 == 0
 
 
 def test_a_slow_caller_is_not_taken_for_a_silent_source(pipe, broadcast):

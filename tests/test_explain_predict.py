@@ -188,6 +188,8 @@ def test_scores_that_are_no_numbers(long_video):
     nan = model_of(lambda batch: {"verb": np.full((len(batch), 3), np.nan, np.float32)})
     with pytest.raises(ValueError, match=r"NaN from head 'verb' of spy at 0\.0 seconds"):
         list(predict(long_video, nan))
+    with pytest.raises(ValueError, match=r"Received: NaN from head 'verb' of spy\. Its weights have diverged"):
+        list(predict(long_video, nan, views=(2, 1)))
 
 
 @pytest.mark.parametrize(

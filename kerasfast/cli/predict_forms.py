@@ -13,13 +13,13 @@ import typer
 
 from kerasfast.cli.output_files import check_outputs
 from kerasfast.data.annotations import VIDEO_SUFFIXES
-from kerasfast.explain.sources import Source, is_camera, is_file, title
+from kerasfast.explain.sources import OVERLAY_ENDING, Source, is_camera, is_file, title
 from kerasfast.explain.timeline import Timeline
 from kerasfast.explain.truth import Truth
 from kerasfast.explain.written import FORMS, write_form
 
 # In the order in which they are written: what takes longest comes last.
-ENDINGS = {"json": ".json", "csv": ".csv", "srt": ".srt", "timeline": ".html", "overlay": ".overlay.mp4"}
+ENDINGS = {"json": ".json", "csv": ".csv", "srt": ".srt", "timeline": ".html", "overlay": OVERLAY_ENDING}
 _OVERLAY_TOP = 5  # classes of each head; more cover the picture
 _NAME_LENGTH = 48  # with four bytes a character and the longest ending, below the 255 bytes of a file name
 

@@ -14,6 +14,7 @@ from kerasfast.data.errors import DataError
 from kerasfast.data.words import shown
 
 Source = str | Path | int
+OVERLAY_ENDING = ".overlay.mp4"  # of a video that predict has drawn on
 _CAMERA = re.compile(r"/dev/video\d+")
 _WILD = re.compile(r"[*?\[]")
 
@@ -23,9 +24,9 @@ def find_sources(videos: Source | Iterable[Source]) -> list[Source]:
 
     Args:
         videos: One or several of: a file of any name; a folder, of which all videos at any depth are taken by their
-            path (hidden ones are left out); a pattern with `*`, `?`, `[...]` or `**`, of which videos and folders are
-            taken, or whatever matches if the pattern has an ending of its own, as `*.h264`; an address with `://`; a
-            camera, by number or as "/dev/video0".
+            path (hidden ones, and overlays that predict has written, are left out); a pattern with `*`, `?`, `[...]` or
+            `**`, of which videos and folders are taken, or whatever matches if the pattern has an ending of its own, as
+            `*.h264`; an address with `://`; a camera, by number or as "/dev/video0".
 
     Returns:
         Paths, addresses as they were, and numbers of cameras.
@@ -105,7 +106,7 @@ def _walk(folder: Path) -> list[Source]:
     found: list[Path] = []
     for parent, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [Path(parent, name) for name in files if _is_video(name)]
+        found += [Path(parent, name) for name in files if _is_video(name) and not name.endswith(OVERLAY_ENDING)]
     return [*sorted(found)]
 
 
@@ -116,6 +117,8 @@ def _matches(pattern: str) -> list[Source]:
     for path in map(Path, sorted(glob.glob(pattern, recursive=True))):  # noqa: PTH207  (Path.glob takes no absolute one)
         if path.is_dir():
             found += _walk(path)
+        elif path.name.endswith(OVERLAY_ENDING) and not pattern.endswith(OVERLAY_ENDING):
+            continue
         elif own or _is_video(path.name):
             found.append(path)
     if not found:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kerasfast.data.errors import DataError
-from kerasfast.explain.segments import class_names, decisions, find_segments
+from kerasfast.explain.segments import check_numbers, class_names, decisions, find_segments
 from kerasfast.explain.sources import Source, is_camera, shown
 from kerasfast.explain.timeline import Timeline
 from kerasfast.train.predict import score_window, windows_of
@@ -155,12 +155,7 @@ class Watch:
         )
 
     def _add(self, found: WindowScores) -> None:
-        for head, scores in found.scores.items():
-            if np.isnan(scores).any():
-                raise ValueError(
-                    f"Scores must be numbers. Received: NaN from head {head!r} of {self._model.name} at "
-                    f"{found.start_seconds:.1f} seconds. Its weights have diverged, or are not those of this model."
-                )
+        check_numbers(found.scores, self._model.name, f" at {found.start_seconds:.1f} seconds")
         if self._keep:  # in one step, so that an interrupt leaves whole rows
             row = tuple(np.asarray(found.scores[head], np.float32) for head in self._model.heads)
             self._rows.append((found.start_seconds, found.end_seconds, row))
