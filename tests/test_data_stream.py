@@ -262,10 +262,11 @@ def test_a_source_that_falls_silent(broadcast):
 
 @pytest.mark.parametrize("live", [True, False])
 def test_a_pipe_that_stays_open_and_falls_silent(broadcast, tmp_path, live):
-    pipe = tmp_path / "pipe"
-    os.mkfifo(pipe)
-    with pytest.raises(DataError, match=r"pipe: gave nothing for 0\.5 s\."):
-        stream(pipe, CLIP, timeout=0.5)  # without a writer
+    unused, pipe = tmp_path / "unused", tmp_path / "pipe"
+    for name in (unused, pipe):
+        os.mkfifo(name)
+    with pytest.raises(DataError, match=r"unused: gave nothing for 0\.5 s\."):
+        stream(unused, CLIP, timeout=0.5)  # without a writer
     writer = subprocess.Popen(["sh", "-c", f"exec 3> '{pipe}'; cat '{broadcast}' >&3; exec sleep 120"])
     try:
         windows = stream(pipe, CLIP, step=4, crop_size=48, live=live, timeout=3)
