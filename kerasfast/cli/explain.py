@@ -39,9 +39,8 @@ def explain(
     force: Annotated[bool, typer.Option("--force", help="Write over files that exist.")] = False,
 ) -> None:
     """Show where each pathway looks for a class: as a contact sheet, and as a video."""
-    check_outputs(
-        [folder / f"{video.stem}.png"], force=True
-    )  # whether the folder takes files, before a model is loaded
+    # Whether the folder takes files, before a model is loaded.
+    check_outputs([folder / f"{video.stem}.png"], force=True)
     start_tensorflow()
     from kerasfast.explain.classes import find_class, find_head
     from kerasfast.explain.explanation import explain_video

@@ -226,15 +226,15 @@ def _opened(open_video: Callable[[], StreamedVideo], name: str, limit: float | N
             done.set_exception(error)
 
     threading.Thread(target=work, name="open", daemon=True).start()
+    finished = False
     try:
-        return done.result(limit)
-    except BaseException as error:
-        if done.done():
-            raise
-        done.add_done_callback(lambda late: None if late.exception() else late.result().close())
-        if isinstance(error, futures.TimeoutError):  # not the built-in one before Python 3.11
-            raise _silence(name, limit) from None
-        raise
+        finished = bool(futures.wait([done], limit).done)
+    finally:
+        if not finished:  # it may open yet, with nobody to close it
+            done.add_done_callback(lambda late: None if late.exception() else late.result().close())
+    if not finished:
+        raise _silence(name, limit)
+    return done.result()
 
 
 def _silence(name: str, limit: float) -> DataError:
