@@ -38,7 +38,7 @@ def test_features_of_a_folder(monkeypatch, capfd, folder, tmp_path):
         np.testing.assert_allclose(arrays["features"][3:5], found.features, atol=1e-5)
         np.testing.assert_allclose(arrays["starts"][:3], [0, 32 / 24, 64 / 24])
     message = refuses(monkeypatch, capfd, *arguments)
-    assert "features.npz exists. Give another folder with --out, or --force" in message
+    assert "features.npz exists. Give another folder with --out DIR, or --force" in message
     code, _, err = run(monkeypatch, capfd, "embed", folder / "a.mp4", *MODEL, *arguments[-2:], "--force", "--every", 2)
     assert code == 0, err
     assert len(pq.read_table(tmp_path / "features" / "features.parquet")) == 2
@@ -54,6 +54,24 @@ def test_a_broken_video_among_others_is_named_and_left_out(monkeypatch, capfd, f
     message = refuses(monkeypatch, capfd, "embed", videos[0], *MODEL, "--out", tmp_path / "none")
     assert "bad.mp4" in message
     assert not (tmp_path / "none").exists()
+
+
+def test_what_cannot_be_written_is_refused_before_the_model_is_loaded(monkeypatch, capfd, folder, tmp_path):
+    monkeypatch.setattr("kerasfast.train.run.load_model", lambda *_: pytest.fail("a model was loaded"))
+    (tmp_path / "features.parquet").mkdir()
+    (tmp_path / "file").write_text("x")
+    asked = ("embed", folder, *MODEL, "--force", "--out")
+    assert "features.parquet is a folder" in refuses(monkeypatch, capfd, *asked, tmp_path)
+    assert "takes no files" in refuses(monkeypatch, capfd, *asked, tmp_path / "file" / "new")
+
+
+def test_no_password_is_printed(monkeypatch, capfd, folder, tmp_path):
+    address = "http://u:secret@127.0.0.1:1/x.mp4"
+    for videos, expected in (((address,), 2), ((address, folder / "b.mp4"), 1)):
+        code, out, err = run(monkeypatch, capfd, "embed", *videos, *MODEL, "--out", tmp_path)
+        assert code == expected and "127.0.0.1:1/x.mp4" in err and "secret" not in out + err
+    code, out, err = run(monkeypatch, capfd, "explain", address, *MODEL, "--out", tmp_path)
+    assert code == 2 and "127.0.0.1:1/x.mp4" in err and "secret" not in out + err
 
 
 def test_ctrl_c_writes_what_there_is_and_says_so(monkeypatch, capfd, folder, tmp_path):

@@ -37,8 +37,14 @@ def test_a_sheet_and_a_video_are_written_and_not_replaced(monkeypatch, capfd, vi
     assert probe(film).frames == 32
     before = sheet.read_bytes()
     sheet.write_bytes(b"mine")
-    assert "exists. Give another folder with --out, or --force" in refuses(monkeypatch, capfd, *arguments)
+    assert "exists. Give another folder with --out DIR, or --force" in refuses(monkeypatch, capfd, *arguments)
     assert sheet.read_bytes() == b"mine"
+    # Before the network runs.
+    with monkeypatch.context() as patched:
+        patched.setattr("kerasfast.explain.explanation.explain_video", lambda *_, **__: pytest.fail("it was asked"))
+        assert "exists" in refuses(patched, capfd, *arguments)
+    (tmp_path / "file").write_text("x")
+    assert "takes no files" in refuses(monkeypatch, capfd, *arguments[:-1], tmp_path / "file" / "new")
     code, _, err = run(monkeypatch, capfd, *arguments, "--force")
     assert code == 0, err
     assert sheet.read_bytes() == before

@@ -4,6 +4,7 @@ import csv
 import functools
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -24,8 +25,10 @@ from test_explain_written import cues
 from kerasfast.cli.predict import parse_views
 from kerasfast.cli.predict_forms import ENDINGS, file_names
 from kerasfast.data.clips import ClipSpec
+from kerasfast.data.miniature.generate import generate
 from kerasfast.explain import DEFAULT_MODEL
 from kerasfast.explain import watch as watch_module
+from kerasfast.explain.written import write_form
 from kerasfast.models.classifier import build
 from kerasfast.models.heads import Head
 from kerasfast.models.variants import variant
@@ -67,7 +70,7 @@ def predicts(monkeypatch, capfd, a_run):
     """Runs `kerasfast predict` with the model; checks the exit code."""
 
     def predicts(*arguments, code=0):
-        found, out, err = run(monkeypatch, capfd, "predict", *arguments, "--model", a_run)
+        found, out, err = run(monkeypatch, capfd, "predict", "--model", a_run, *arguments)
         assert found == code, err
         assert "Traceback" not in err
         return out, " ".join(err.split())
@@ -170,7 +173,7 @@ def test_nothing_is_written_over_unless_forced(predicts, says_no, video, tmp_pat
     (tmp_path / "b2.json").write_text("mine")
     options = (video, "--json", "--csv", "--out", tmp_path)
     message = says_no(*options)
-    assert f"{tmp_path / 'b2.json'} exists. Give --force to write over it" in message
+    assert f"{tmp_path / 'b2.json'} exists. Give another folder with --out DIR, or --force to write over it" in message
     assert (tmp_path / "b2.json").read_text() == "mine" and not (tmp_path / "b2.csv").exists()
     predicts(*options, "--force")
     assert json.loads((tmp_path / "b2.json").read_text())["model"]
@@ -184,13 +187,36 @@ def test_a_video_is_never_written_over(says_no, video, tmp_path):
     folder.mkdir()
     for name in ("a.mp4", "a.overlay.mp4"):
         (folder / name).write_bytes(video.read_bytes())
-    message = says_no(folder, "--overlay", "--out", folder, "--force")
+    message = says_no(*folder.iterdir(), "--overlay", "--out", folder, "--force")
     assert "a.overlay.mp4 is one of the videos" in message
 
 
 def test_out_is_a_folder(says_no, video, tmp_path):
     (tmp_path / "file").write_text("x")
     assert "--out must be a folder" in says_no(video, "--json", "--out", tmp_path / "file")
+
+
+def test_what_cannot_be_written_is_refused_before_the_model_is_loaded(says_no, video, tmp_path, monkeypatch):
+    monkeypatch.setattr("kerasfast.train.run.load_model", lambda *_: pytest.fail("a model was loaded"))
+    (tmp_path / "file").write_text("x")
+    assert "takes no files" in says_no(video, "--json", "--out", tmp_path / "file" / "seen")
+    (tmp_path / "b2.json").mkdir()
+    assert "b2.json is a folder" in says_no(video, "--json", "--out", tmp_path, "--force")
+
+
+def test_a_file_that_cannot_be_written_does_not_end_the_other_videos(predicts, video, tmp_path, monkeypatch):
+    real = write_form
+
+    def failing(timeline, path, form, **options):
+        if path.name == "a1.json":
+            raise OSError(28, "No space left on device", str(path))
+        return real(timeline, path, form, **options)
+
+    monkeypatch.setattr("kerasfast.cli.predict_forms.write_form", failing)
+    _, err = predicts(video.with_name("a1.mp4"), video, "--json", "--out", tmp_path, code=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["b2.json"]
+    assert "1 of 2 failed" in err and "No space left on device" in err
+    assert f"a1.mp4: failed; not written: {tmp_path / 'a1.json'}" in err
 
 
 def test_names_that_meet(tmp_path):
@@ -229,8 +255,6 @@ def test_names_are_safe(name, safe):
 
 @pytest.mark.parametrize("form", ["timeline", "overlay"])
 def test_a_page_and_an_overlay(predicts, video, tmp_path, form):
-    module = {"timeline": "timeline_page", "overlay": "overlay"}[form]
-    pytest.importorskip(f"kerasfast.explain.{module}", reason="is built beside this")
     _, err = predicts(video, f"--{form}", "--threshold", "0", "--out", tmp_path)
     path = tmp_path / f"b2{ENDINGS[form]}"
     assert f"wrote {path}" in err
@@ -240,6 +264,30 @@ def test_a_page_and_an_overlay(predicts, video, tmp_path, form):
     else:
         with av.open(str(path)) as container:
             assert sum(1 for _ in container.decode(video=0)) >= 71
+
+
+def test_annotations_are_marked(predicts, says_no, tmp_path):
+    """On generated miniature Charades, which the model was trained on another part of."""
+    generate(tmp_path / "mini", 1, 1, processes=1)
+    annotations = tmp_path / "mini" / "Miniature_v1_test.csv"
+    (row,) = csv.DictReader(annotations.read_text().splitlines())
+    video = tmp_path / "mini" / "videos" / f"{row['id']}.mp4"
+    listed = [line.split() for line in row["actions"].split(";")]
+    model = ("--model", "slowfast_nano.miniature", "--truth", annotations, "--out", tmp_path / "seen")
+    _, err = predicts(video, "--json", "--timeline", *model)
+    assert "has nothing about" not in err and "no class of the model" not in err
+    values = json.loads((tmp_path / "seen" / f"{row['id']}.json").read_text())
+    actions = [one for one in values["truth"] if one["head"] == "action"]
+    assert {one["index"] for one in actions} == {int(number[1:]) for number, _, _ in listed}
+    assert min(one["start_seconds"] for one in actions) == min(float(start) for _, start, _ in listed)
+    assert {one["head"] for one in values["truth"]} == {"verb", "object", "action"}
+    page = (tmp_path / "seen" / f"{row['id']}.html").read_text("utf-8")
+    (data,) = re.findall(r'<script type="application/json"[^>]*>(.*?)</script>', page, re.DOTALL)
+    assert len(json.loads(data)["truth"]) == len(values["truth"]) > 0
+    _, err = predicts(next(path for path in video.parent.iterdir() if path != video), "--json", *model)
+    assert f"{annotations} has nothing about" in err
+    assert "--truth marks annotations. Give it with --json" in says_no(video, "--csv", "--truth", annotations)
+    assert "none.csv: cannot be read" in says_no(video, "--json", "--truth", tmp_path / "none.csv")
 
 
 # What fails
@@ -267,6 +315,16 @@ def test_a_bad_video_does_not_end_the_others(predicts, video, tmp_path):
     assert "3 of 4 failed" in err
     for reason in ("bad.mp4: cannot be opened", "none.mp4: no such file", "empty: holds no video"):
         assert reason in err
+
+
+def test_no_password_is_printed(monkeypatch, capfd, a_run, video, tmp_path):
+    address = "http://u:secret@127.0.0.1:1/x.mp4"
+    for options in (("--every", "1"), ("--json",), ("--views", "2x1"), ()):
+        code, out, err = run(monkeypatch, capfd, "predict", address, *options, "--model", a_run)
+        assert code == 2 and "127.0.0.1:1/x.mp4" in err and "secret" not in out + err
+    asked = ("predict", address, video, "--json", "--out", tmp_path, "--model", a_run)
+    code, out, err = run(monkeypatch, capfd, *asked)
+    assert code == 1 and "127.0.0.1:1/x.mp4" in err and "secret" not in out + err
 
 
 def test_nothing_but_bad_videos(says_no, tmp_path):
@@ -381,6 +439,19 @@ def test_an_interrupt_leaves_the_overlay_out(predicts, video, tmp_path, monkeypa
     _, err = predicts(video, "--json", "--overlay", "--every", "0.5", "--out", tmp_path, code=130)
     assert [path.name for path in tmp_path.iterdir()] == ["b2.json"]
     assert "What was seen until then is written, without the overlay." in err
+
+
+def test_an_interrupt_while_the_overlay_is_drawn_says_what_is_missing(predicts, video, tmp_path, monkeypatch):
+    def interrupted(*arguments, progress, **options):
+        progress(1, 72)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("kerasfast.explain.overlay.write_overlay", interrupted)
+    _, err = predicts(video, "--json", "--timeline", "--overlay", "--out", tmp_path, code=130)
+    assert {path.name for path in tmp_path.iterdir()} == {"b2.json", "b2.html"}
+    assert f"wrote {tmp_path / 'b2.json'}" in err and f"wrote {tmp_path / 'b2.html'}" in err
+    assert f"b2.mp4: interrupted; not written: {tmp_path / 'b2.overlay.mp4'}" in err
+    assert "Interrupted. 0 of 1 videos are done." in err
 
 
 def test_an_interrupt_before_anything_was_seen(predicts, video, tmp_path, monkeypatch):

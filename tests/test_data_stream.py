@@ -260,6 +260,34 @@ def test_a_source_that_falls_silent(broadcast):
             hold.set()
 
 
+@pytest.mark.parametrize("live", [True, False])
+def test_a_pipe_that_stays_open_and_falls_silent(broadcast, tmp_path, live):
+    unused, pipe = tmp_path / "unused", tmp_path / "pipe"
+    for name in (unused, pipe):
+        os.mkfifo(name)
+    with pytest.raises(DataError, match=r"unused: gave nothing for 0\.5 s\."):
+        stream(unused, CLIP, timeout=0.5)  # without a writer
+    writer = subprocess.Popen(["sh", "-c", f"exec 3> '{pipe}'; cat '{broadcast}' >&3; exec sleep 120"])
+    try:
+        windows = stream(pipe, CLIP, step=4, crop_size=48, live=live, timeout=3)
+        assert next(windows).frames.shape == (8, 48, 48, 3)
+        with pytest.raises(DataError, match=r"pipe: gave nothing for 3 s\. Is its writer"):
+            list(windows)
+    finally:
+        writer.kill()
+        writer.wait()
+
+
+def test_a_slow_caller_is_not_taken_for_a_silent_source(pipe, broadcast):
+    windows = stream(pipe(broadcast), CLIP, step=16, crop_size=48, timeout=1)
+    found = []
+    for window in windows:
+        found.append(window.index)
+        if len(found) == 1:
+            time.sleep(1.5)
+    assert found == list(range(len(found))) and len(found) >= 4
+
+
 def test_a_live_source_that_breaks_off_raises_in_the_caller(tmp_path, charades_folder, pipe):
     path = tmp_path / "text.mp4"
     path.write_text("no video " * 100)

@@ -42,6 +42,15 @@ def test_patterns(folder):
     assert names(folder, find_sources(f"{folder}/[ab].*")) == ["a.MKV", "b.mp4"]
 
 
+def test_overlays_are_no_videos_unless_they_are_named(folder):
+    overlay = folder / "deep" / "d.overlay.mp4"
+    overlay.write_bytes(b"x")
+    assert overlay not in find_sources([folder, f"{folder}/deep/*", f"{folder}/**/*.mp4", f"{folder}/d*"])
+    assert find_sources(overlay) == find_sources(f"{folder}/deep/*.overlay.mp4") == [overlay]
+    with pytest.raises(DataError, match="matches no video"):
+        find_sources(f"{folder}/deep/*.mp4")
+
+
 def test_a_file_whose_name_is_a_pattern(folder):
     path = folder / "what[1]?.mp4"
     path.write_bytes(b"x")

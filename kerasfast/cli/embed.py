@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from kerasfast.cli.console import err, example, out, progress, start_tensorflow
+from kerasfast.cli.output_files import check_outputs
 from kerasfast.explain import DEFAULT_MODEL
 
 if TYPE_CHECKING:
@@ -44,14 +45,13 @@ def embed(
     from kerasfast.cli.predict_run import find
 
     arrays, parquet = folder / "features.npz", folder / "features.parquet"
-    for path in (arrays, parquet):
-        if path.exists() and not force:
-            raise ValueError(f"{path} exists. Give another folder with --out, or --force to write over it.")
+    check_outputs((arrays, parquet), force)
     sources, failures = find(videos)  # before a model is loaded
     start_tensorflow()
     from kerasfast.data.errors import DataError
     from kerasfast.explain import embed as module
     from kerasfast.explain.feature_files import write_npz, write_parquet
+    from kerasfast.explain.sources import shown
     from kerasfast.train.run import load_model
 
     network = load_model(model)
@@ -63,7 +63,7 @@ def embed(
             try:
                 done.append(module.embed(network, source, every=every, keep_interrupted=True))
                 interrupted = done[-1].interrupted
-            except DataError as error:
+            except (DataError, OSError) as error:
                 failures.append(str(error))
             except KeyboardInterrupt:
                 interrupted = True
@@ -82,7 +82,7 @@ def embed(
     if failures:
         err.print(f"{len(failures)} of {len(done) + len(failures)} failed:", style="red")
         for failure in failures:
-            err.print(" ".join(failure.split()), style="red", markup=False, soft_wrap=True)
+            err.print(shown(failure), style="red", markup=False, soft_wrap=True)
     if interrupted:
         kept = f"{len(done)} of {len(sources)} videos are in the files." if done else "nothing is written."
         err.print(f"Interrupted: {kept}", style="yellow")

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from kerasfast.cli.console import example, out, start_tensorflow
+from kerasfast.cli.output_files import check_outputs
 from kerasfast.explain import DEFAULT_MODEL
 
 if TYPE_CHECKING:
@@ -38,25 +39,36 @@ def explain(
     force: Annotated[bool, typer.Option("--force", help="Write over files that exist.")] = False,
 ) -> None:
     """Show where each pathway looks for a class: as a contact sheet, and as a video."""
+    # Whether the folder takes files, before a model is loaded.
+    check_outputs([folder / f"{video.stem}.png"], force=True)
     start_tensorflow()
+    from kerasfast.explain.classes import find_class, find_head
     from kerasfast.explain.explanation import explain_video
     from kerasfast.explain.heat import contact_sheet, heat_video
     from kerasfast.train.run import load_model
 
     try:
-        found = explain_video(load_model(model), video, head, wanted, method=method, at=at)
+        network = load_model(model)
+        head = find_head(network.heads, head)
+        index = None if wanted is None else find_class(head, network.heads[head], wanted)
+        if index is not None:  # otherwise the network says which class it is
+            check_outputs(_files(folder, video, head, index, method), force)
+        found = explain_video(network, video, head, index, method=method, at=at)
     except ImportError as error:
         raise ValueError(str(error)) from error
-    name = f"{video.stem}-{found.head}-{found.index}-{method}"
-    sheet, film = folder / f"{name}.png", folder / f"{name}.mp4"
-    for path in (sheet, film):
-        if path.exists() and not force:
-            raise ValueError(f"{path} exists. Give another folder with --out, or --force to write over it.")
+    sheet, film = _files(folder, video, found.head, found.index, method)
+    check_outputs((sheet, film), force)
     folder.mkdir(parents=True, exist_ok=True)
     contact_sheet(found, sheet)
     heat_video(found, film)
     out.print(_summary(found))
     out.print(f"Written to {escape(str(sheet))} and {escape(film.name)}.", soft_wrap=True)
+
+
+def _files(folder: Path, video: Path, head: str, index: int, method: str) -> tuple[Path, Path]:
+    """The contact sheet and the video."""
+    name = f"{video.stem}-{head}-{index}-{method}"
+    return folder / f"{name}.png", folder / f"{name}.mp4"
 
 
 def _summary(found: Explanation) -> Table:

@@ -61,13 +61,21 @@ def predict(
     csv: Annotated[bool, typer.Option("--csv", help="Write segments as CSV.")] = False,
     srt: Annotated[bool, typer.Option("--srt", help="Write segments as subtitles.")] = False,
     scores: Annotated[bool, typer.Option("--scores", help="With --json: the scores of every window too.")] = False,
+    truth: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Mark annotations: a CSV of Charades with its class files beside it, or a list path,label,start,end.",
+        ),
+    ] = None,
     folder: Annotated[
         Path | None,
         typer.Option("--out", metavar="DIR", help="Folder to write to.", show_default="text to standard output"),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Write over files that exist.")] = False,
     host: Annotated[
-        str | None, typer.Option(help="Ask TF Serving: HOST:8501 over REST, other ports over gRPC (kerasfast\\[client]).")
+        str | None,
+        typer.Option(help="Ask TF Serving: HOST:8501 over REST, other ports over gRPC (kerasfast\\[client])."),
     ] = None,
     card: Annotated[
         Path | None, typer.Option(help="With --host: the exported folder, or a copy of its assets.extra.")
@@ -96,6 +104,9 @@ def predict(
         "--out and --force go with what is written: --json, --csv, --srt, --timeline or --overlay.": (
             (folder is not None or force) and not forms
         ),
+        "--truth marks annotations. Give it with --json, --timeline or --overlay.": (
+            truth is not None and not (json or timeline or overlay)
+        ),
         "--scores goes with --json.": scores and not json,
         "--host asks a server about a whole video and goes with --card FOLDER, without --every and what is written.": (
             (host is None) != (card is None) or (host is not None and (every is not None or bool(forms)))
@@ -114,8 +125,9 @@ def predict(
         work = predict_run.served(host, model, card, top, spread)
     else:
         from kerasfast.cli.predict_forms import Outputs
+        from kerasfast.explain.truth import Truth
 
-        outputs = Outputs(forms, folder, force, top, scores)
+        outputs = Outputs(forms, folder, force, top, scores, None if truth is None else Truth(truth))
         paths = dict(zip(sources, outputs.paths(sources), strict=True))  # before a model is loaded
         windows = {"every": every, "crops": 1 if crops is None else crops, "live": live}
         work = predict_run.local(model, top, spread, windows, threshold, outputs, paths)
@@ -145,8 +157,8 @@ def _each(sources: Sequence, failures: list[str], work: Callable) -> None:
         for source in sources:
             try:
                 work(source, alone)
-            except DataError as error:
-                if alone:
+            except (DataError, OSError) as error:  # an OSError: of its files, which another video does not have
+                if alone or isinstance(error, BrokenPipeError):  # nobody reads standard output any more
                     raise
                 failures.append(str(error))
             else:

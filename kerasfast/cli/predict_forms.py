@@ -5,19 +5,21 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import typer
 
+from kerasfast.cli.output_files import check_outputs
 from kerasfast.data.annotations import VIDEO_SUFFIXES
-from kerasfast.explain.sources import Source, is_camera, is_file, title
+from kerasfast.explain.sources import OVERLAY_ENDING, Source, is_camera, is_file, title
 from kerasfast.explain.timeline import Timeline
+from kerasfast.explain.truth import Truth
 from kerasfast.explain.written import FORMS, write_form
 
 # In the order in which they are written: what takes longest comes last.
-ENDINGS = {"json": ".json", "csv": ".csv", "srt": ".srt", "timeline": ".html", "overlay": ".overlay.mp4"}
+ENDINGS = {"json": ".json", "csv": ".csv", "srt": ".srt", "timeline": ".html", "overlay": OVERLAY_ENDING}
 _OVERLAY_TOP = 5  # classes of each head; more cover the picture
 _NAME_LENGTH = 48  # with four bytes a character and the longest ending, below the 255 bytes of a file name
 
@@ -32,6 +34,7 @@ class Outputs:
         force: Write over what exists.
         top: Classes of each head: the best ones in JSON, those of a subtitle, and at most five in the overlay.
         scores: Whether JSON takes the scores of every window.
+        truth: Annotations to mark.
     """
 
     forms: Sequence[str]
@@ -39,13 +42,14 @@ class Outputs:
     force: bool
     top: int
     scores: bool
+    truth: Truth | None = None
 
     def paths(self, sources: Sequence[Source]) -> list[dict[str, Path]]:
         """The files of each video, by form; text for standard output has none.
 
         Raises:
-            ValueError: One exists, or is one of the videos; several texts would go to standard output; or a form needs
-                a video that can be read again.
+            ValueError: One exists, is one of the videos or cannot be written; several texts would go to standard
+                output; or a form needs a video that can be read again.
         """
         texts = [form for form in self.forms if form in FORMS]
         if self.folder is None and texts and len(texts) * len(sources) > 1:
@@ -64,8 +68,7 @@ class Outputs:
         for path in (path for of_video in found for path in of_video.values()):
             if path.resolve() in videos:
                 raise ValueError(f"{path} is one of the videos and would be written over. Give another --out DIR.")
-            if not self.force and (path.exists() or path.is_symlink()):
-                raise ValueError(f"{path} exists. Give --force to write over it, or another folder: --out DIR.")
+        check_outputs((path for of_video in found for path in of_video.values()), self.force)
         return found
 
     def write(
@@ -76,8 +79,8 @@ class Outputs:
         *,
         overlay: bool = True,
         progress: Callable[[int, int], None] | None = None,
-    ) -> list[Path]:
-        """Write what is asked for.
+    ) -> Iterator[Path]:
+        """Write what is asked for, one form after the other.
 
         Args:
             timeline: What was seen.
@@ -86,11 +89,10 @@ class Outputs:
             overlay: Whether to draw the overlay, if it is asked for.
             progress: Of the overlay, the frames done and all frames.
 
-        Returns:
-            The files that were written.
+        Yields:
+            Each file as soon as it is whole.
         """
         text_options = {"json": {"top": self.top, "windows": self.scores}, "srt": {"top": self.top}}
-        written = []
         for form in self.forms:
             options = text_options.get(form, {})
             if form not in paths:
@@ -112,8 +114,7 @@ class Outputs:
                 write_overlay(timeline, source, path, top=min(self.top, _OVERLAY_TOP), progress=progress)
             else:
                 continue
-            written.append(path)
-        return written
+            yield path
 
 
 def file_names(sources: Sequence[Source]) -> list[str]:

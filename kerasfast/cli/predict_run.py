@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -143,19 +144,28 @@ def _write_windows(watch: Any, source: Source, outputs: Outputs, paths: dict[str
 
 
 def _write(timeline: Any, source: Source, outputs: Outputs, paths: dict[str, Path], overlay: bool = True) -> None:
-    if "overlay" in paths and overlay:
-        with progress("Frames drawn") as report:
-            written = outputs.write(timeline, source, paths, progress=report)
-    else:
-        written = outputs.write(timeline, source, paths, overlay=False)
-    for note in timeline.notes:
-        err.print(note, style="dim", markup=False, soft_wrap=True)
+    if outputs.truth is not None:
+        timeline = outputs.truth.mark(timeline, source)
+    left = {form: path for form, path in paths.items() if overlay or form != "overlay"}
+    drawn = progress("Frames drawn") if "overlay" in left else contextlib.nullcontext()
+    try:
+        with drawn as report:
+            for path in outputs.write(timeline, source, paths, overlay=overlay, progress=report):
+                left = {form: other for form, other in left.items() if other != path}
+                err.print(f"wrote {shown(path)}", markup=False, soft_wrap=True)
+    except BaseException as error:
+        if left:
+            why = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+            missing = ", ".join(shown(path) for path in left.values())
+            err.print(f"{title(source)}: {why}; not written: {missing}", style="yellow", markup=False, soft_wrap=True)
+        raise
+    finally:
+        for note in timeline.notes:
+            err.print(note, style="dim", markup=False, soft_wrap=True)
     if timeline.ended is not None:
         err.print(f"{title(source)}: {timeline.ended}", style="yellow", markup=False, soft_wrap=True)
         left_out = ", without the overlay" if "overlay" in paths and not overlay else ""
         err.print(f"What was seen until then is written{left_out}.", style="yellow")
-    for path in written:
-        err.print(f"wrote {shown(path)}", markup=False, soft_wrap=True)
 
 
 def _announced_seconds(source: Source) -> int | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import av
 
 from kerasfast.data.errors import DataError
+from kerasfast.data.words import shown
 
 
 def open_file(path: Path) -> tuple[av.container.InputContainer, av.video.stream.VideoStream]:
@@ -16,9 +17,9 @@ def open_file(path: Path) -> tuple[av.container.InputContainer, av.video.stream.
         DataError: There is no such file, or it is no video; names it.
     """
     if path.is_dir():
-        raise DataError(f"{path}: is a folder. Give a video file.")
+        raise DataError(f"{shown(path)}: is a folder. Give a video file.")
     if not path.exists():
-        raise DataError(f"{path}: no such file. Check the path of the video.")
+        raise DataError(f"{shown(path)}: no such file. Check the path of the video.")
     if path.stat().st_size == 0:
         raise DataError(f"{path}: is empty. Copy or download the video again.")
     try:

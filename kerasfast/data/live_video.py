@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import numpy as np
 from kerasfast.data.containers import first_video_stream
 from kerasfast.data.errors import DataError
 from kerasfast.data.video import OpenVideo
+from kerasfast.data.words import shown
 
 _CAMERA = re.compile(r"/dev/video\d+")
 
@@ -50,6 +52,7 @@ class StreamedVideo(OpenVideo):
         name = f"/dev/video{source}" if isinstance(source, int) else str(source)
         self.is_camera = isinstance(source, int) or bool(_CAMERA.fullmatch(name))
         self.damaged = 0  # frames left out so far
+        self.heard = time.monotonic()  # when it last gave something
         if isinstance(source, int) and not sys.platform.startswith("linux"):
             raise ValueError(
                 f"A camera has a number on Linux alone. Received: {source!r}. Give the name of the device and FFmpeg's "
@@ -62,7 +65,7 @@ class StreamedVideo(OpenVideo):
         self._is_file = self._format is None and "://" not in name and not _is_pipe(name)
         self._name = name
         super().__init__(name, threads)
-        self.path = name
+        self.path = shown(name)  # for messages, which others read
         if low_delay or self.is_camera:
             self._stream.thread_type = "SLICE"
 
@@ -85,14 +88,15 @@ class StreamedVideo(OpenVideo):
             )
         except (av.FFmpegError, OSError) as error:
             hint = "Is the camera there, and free?" if self.is_camera else "Check the address, the format and options."
-            raise DataError(f"{self._name}: cannot be opened as a video ({error.strerror}). {hint}") from error
-        return container, first_video_stream(container, self._name)
+            raise DataError(f"{shown(self._name)}: cannot be opened as a video ({error.strerror}). {hint}") from error
+        return container, first_video_stream(container, shown(self._name))
 
     def _pictures(self) -> Iterator[av.VideoFrame]:
         if self._is_file:
             yield from super()._pictures()
             return
         for packet in self._container.demux(self._stream):
+            self.heard = time.monotonic()
             try:
                 pictures = packet.decode()
             except av.InvalidDataError:
@@ -116,7 +120,15 @@ class StreamedVideo(OpenVideo):
     def _broken(self, count: int, error: av.FFmpegError | OSError) -> DataError:
         if self._is_file:
             return super()._broken(count, error)
-        return DataError(f"{self._name}: broke off after {count} frames ({error.strerror}). Open it again to go on.")
+        return DataError(
+            f"{shown(self._name)}: broke off after {count} frames ({error.strerror}). Open it again to go on."
+        )
+
+
+def may_fall_silent(source: str | Path | int, format: str | None = None) -> bool:
+    """Whether this is a pipe or a device, which FFmpeg waits for without limit; of an address it takes a timeout."""
+    name = str(source)
+    return "://" not in name and (isinstance(source, int) or format is not None or _is_pipe(name))
 
 
 def _is_pipe(name: str) -> bool:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent import futures
 from dataclasses import dataclass
+from functools import partial
 from itertools import takewhile
 from pathlib import Path
 from typing import Literal
@@ -13,7 +16,8 @@ import numpy as np
 
 from kerasfast.data.clips import ClipSpec
 from kerasfast.data.errors import DataError
-from kerasfast.data.live_video import StreamedVideo
+from kerasfast.data.live_video import StreamedVideo, may_fall_silent
+from kerasfast.data.words import shown
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +88,8 @@ def stream(
             Let go of a window before you ask for the next, or there are three.
         format: FFmpeg's name of the input format or device, for a source that does not tell ("avfoundation", "dshow").
         options: FFmpeg's options of the input, such as {"framerate": "30", "video_size": "640x480"} of a camera.
-        timeout: Seconds to wait for a network source before it counts as lost; by default for ever.
+        timeout: Seconds to wait for a source that gives nothing, a file aside, before it counts as lost; by default for
+            ever. A pipe or camera is then read by a thread of its own, which a wait without end would hold up.
         threads: Threads of the decoder, 0 for as many as there are cores.
 
     Returns:
@@ -112,12 +117,14 @@ def stream(
         raise ValueError(
             f"The shorter side must be at least the crop. Received: crop_size={crop_size!r}, short_side={short_side!r}."
         )
-    video = StreamedVideo(
-        source, format=format, options=options, timeout=timeout, threads=threads, low_delay=bool(live)
-    )
+    silent = timeout if may_fall_silent(source, format) else None  # FFmpeg itself keeps the time of an address
+    arguments = {"format": format, "options": options, "timeout": timeout, "threads": threads}
+    video = _opened(partial(StreamedVideo, source, low_delay=bool(live), **arguments), str(source), silent)
     cuts = _Cuts(video, clip, step, short_side, crop_size, pad=last == "pad")
     newest = video.is_camera if live is None else live
-    return _threaded(cuts, newest) if newest or ahead else (cut.window() for cut in cuts)
+    if newest or ahead or silent is not None:
+        return _threaded(cuts, newest, silent)
+    return (cut.window() for cut in cuts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,6 +155,19 @@ class _Cuts:
         self._video, self._clip, self._step, self._pad = video, clip, step, pad
         self._short_side, self._crop_size = short_side, crop_size
         self.stopped = threading.Event()
+
+    def check_silence(self, since: float, limit: float | None) -> float | None:
+        """Seconds that are left to wait for the source, `limit` after it gave something or `since`; None: for ever.
+
+        Raises:
+            DataError: None are left.
+        """
+        if limit is None:
+            return None
+        left = max(since, self._video.heard) + limit - time.monotonic()
+        if left <= 0:
+            raise _silence(str(self._video.path), limit)
+        return left
 
     def __iter__(self) -> Iterator[_Cut]:
         clip, step = self._clip, self._step
@@ -193,7 +213,35 @@ class _Cuts:
         )
 
 
-def _threaded(cuts: _Cuts, newest: bool) -> Iterator[Window]:
+def _opened(open_video: Callable[[], StreamedVideo], name: str, limit: float | None) -> StreamedVideo:
+    """Opens a source; in a thread where the wait has a limit, for to open a pipe is to wait for its writer."""
+    if limit is None:
+        return open_video()
+    done: futures.Future[StreamedVideo] = futures.Future()
+
+    def work() -> None:
+        try:
+            done.set_result(open_video())
+        except BaseException as error:  # raised again where the caller can see it
+            done.set_exception(error)
+
+    threading.Thread(target=work, name="open", daemon=True).start()
+    finished = False
+    try:
+        finished = bool(futures.wait([done], limit).done)
+    finally:
+        if not finished:  # it may open yet, with nobody to close it
+            done.add_done_callback(lambda late: None if late.exception() else late.result().close())
+    if not finished:
+        raise _silence(name, limit)
+    return done.result()
+
+
+def _silence(name: str, limit: float) -> DataError:
+    return DataError(f"{shown(name)}: gave nothing for {limit:g} s. Is its writer, or the camera, still there?")
+
+
+def _threaded(cuts: _Cuts, newest: bool, silent: float | None) -> Iterator[Window]:
     """Reads in a thread: the newest window whenever one is asked for, or every window, of which one is read ahead."""
     changed = threading.Condition()
     latest: list[_Cut] = []
@@ -220,7 +268,9 @@ def _threaded(cuts: _Cuts, newest: bool) -> Iterator[Window]:
     try:
         while True:
             with changed:
-                changed.wait_for(lambda: latest or ended)
+                since = time.monotonic()
+                while not (latest or ended):
+                    changed.wait(cuts.check_silence(since, silent))
                 # Copied while the thread waits: its frames and the copy are two windows already.
                 window = [cut.window() for cut in latest]
                 latest.clear()

@@ -85,8 +85,7 @@ def embed(
     if model.sampling == "video":
         windows = _whole(model, video)
     else:
-        waits = {"timeout": TIMEOUT_SECONDS} if "://" in str(video) else {}
-        windows = windows_of(model, video, every=every, live=False, ahead=True, **waits)
+        windows = windows_of(model, video, every=every, live=False, ahead=True, timeout=TIMEOUT_SECONDS)
     done: list[tuple[np.ndarray, list[tuple[float, float]]]] = []
     ended, interrupted = None, False
     try:
@@ -97,7 +96,7 @@ def embed(
     except DataError as error:
         if not done:
             raise
-        ended = f"Broke off after {done[-1][1][-1][1]:.1f} seconds. {error}"
+        ended = shown(f"Broke off after {done[-1][1][-1][1]:.1f} seconds. {error}")
     except KeyboardInterrupt:
         if not (done and keep_interrupted):
             raise

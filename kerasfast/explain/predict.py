@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from kerasfast.explain import DEFAULT_MODEL
 from kerasfast.explain.sources import Source, find_sources
 from kerasfast.explain.timeline import Timeline
+from kerasfast.explain.truth import Truth
 from kerasfast.explain.watch import TIMEOUT_SECONDS, Watch
 from kerasfast.explain.whole import predict_whole
 
@@ -27,6 +28,7 @@ def predict(
     threshold: float | Mapping[str, float] | None = None,
     top: int | None = None,
     points: OperatingPoints | None = None,
+    truth: str | Path | Truth | None = None,
     live: bool | None = None,
     timeout: float | None = TIMEOUT_SECONDS,
     progress: Callable[[float], None] | None = None,
@@ -49,8 +51,10 @@ def predict(
             of the run, else 0.5 for sigmoid heads. A softmax head answers with its highest class.
         top: Keep the segments of so many classes of each head; None: of all.
         points: Operating points of a `model` that is no name or folder.
+        truth: Annotations, or the CSV file of them, as in `kerasfast.explain.truth.Truth`; a timeline gets those of its
+            video.
         live: Skip windows that the model is too slow for; None: for cameras alone.
-        timeout: Seconds to wait for an address; None: for ever.
+        timeout: Seconds to wait for an address, pipe or camera that gives nothing; None: for ever.
         progress: Called after each window with the seconds of the video that were looked at.
 
     Returns:
@@ -59,8 +63,8 @@ def predict(
         `kerasfast.train.predict.predict_timeline` gives each window as it comes.
 
     Raises:
-        DataError: At once, a file that is missing, a folder without videos or a pattern without a match; during the
-            iteration, a video of which nothing can be decoded.
+        DataError: At once, a file that is missing, a folder without videos, a pattern without a match, or annotations
+            that cannot be read; during the iteration, a video of which nothing can be decoded.
         ValueError: An argument is out of its range, or the model has no trained weights.
 
     >>> import tempfile
@@ -75,19 +79,22 @@ def predict(
     sources = find_sources(videos)
     if views is not None and every is not None:
         raise ValueError("views spreads clips over the whole video, every starts one after the other. Give one.")
+    annotated = truth if truth is None or isinstance(truth, Truth) else Truth(truth)  # before a model is loaded
     network, fitted = opened(model, points)
 
     def run() -> Iterator[Timeline]:
         for source in sources:
             if views is not None:
-                yield predict_whole(source, network, views, points=fitted, threshold=threshold, top=top)
+                found = predict_whole(source, network, views, points=fitted, threshold=threshold, top=top)
+                yield found if annotated is None else annotated.mark(found, source)
                 continue
             options = {"every": every, "crops": crops, "live": live, "timeout": timeout}
             watch = Watch(source, network, points=fitted, threshold=threshold, **options)
             for window in watch:
                 if progress is not None:
                     progress(window.end_seconds)
-            yield watch.timeline(top)
+            found = watch.timeline(top)
+            yield found if annotated is None else annotated.mark(found, source)
 
     return run()
 

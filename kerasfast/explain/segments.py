@@ -23,6 +23,25 @@ def class_names(head: Head) -> tuple[str, ...]:
     return head.labels or tuple(f"class {index}" for index in range(head.classes))
 
 
+def check_numbers(scores: Mapping[str, np.ndarray], model: str, when: str = "") -> None:
+    """Refuses scores that are NaN, before they are compared with thresholds.
+
+    Args:
+        scores: Head name to scores.
+        model: Name of the model, for the message.
+        when: Where in the video, for the message.
+
+    Raises:
+        ValueError: One is NaN; names the head.
+    """
+    for head, values in scores.items():
+        if np.isnan(values).any():
+            raise ValueError(
+                f"Scores must be numbers. Received: NaN from head {head!r} of {model}{when}. "
+                "Its weights have diverged, or are not those of this model."
+            )
+
+
 def decisions(
     heads: Mapping[str, Head],
     points: OperatingPoints | None = None,

@@ -11,10 +11,11 @@ from urllib.parse import unquote, urlsplit
 
 from kerasfast.data.annotations import VIDEO_SUFFIXES
 from kerasfast.data.errors import DataError
+from kerasfast.data.words import shown
 
 Source = str | Path | int
+OVERLAY_ENDING = ".overlay.mp4"  # of a video that predict has drawn on
 _CAMERA = re.compile(r"/dev/video\d+")
-_PASSWORD = re.compile(r"://[^/\s]*@")
 _WILD = re.compile(r"[*?\[]")
 
 
@@ -23,9 +24,9 @@ def find_sources(videos: Source | Iterable[Source]) -> list[Source]:
 
     Args:
         videos: One or several of: a file of any name; a folder, of which all videos at any depth are taken by their
-            path (hidden ones are left out); a pattern with `*`, `?`, `[...]` or `**`, of which videos and folders are
-            taken, or whatever matches if the pattern has an ending of its own, as `*.h264`; an address with `://`; a
-            camera, by number or as "/dev/video0".
+            path (hidden ones, and overlays that predict has written, are left out); a pattern with `*`, `?`, `[...]` or
+            `**`, of which videos and folders are taken, or whatever matches if the pattern has an ending of its own, as
+            `*.h264`; an address with `://`; a camera, by number or as "/dev/video0".
 
     Returns:
         Paths, addresses as they were, and numbers of cameras.
@@ -56,15 +57,6 @@ def is_camera(source: Source) -> bool:
 def is_file(source: Source) -> bool:
     """Whether this can be read more than once: a plain file, and no pipe, address or camera."""
     return isinstance(source, Path) and source.is_file()
-
-
-def shown(source: Source) -> str:
-    """A source in words that any file and any terminal takes, also within a message.
-
-    What is no printable character is escaped, and the name and password of an address are left out.
-    """
-    name = f"/dev/video{source}" if isinstance(source, int) else _PASSWORD.sub("://", str(source))
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in name)
 
 
 def title(source: Source) -> str:
@@ -114,7 +106,7 @@ def _walk(folder: Path) -> list[Source]:
     found: list[Path] = []
     for parent, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [Path(parent, name) for name in files if _is_video(name)]
+        found += [Path(parent, name) for name in files if _is_video(name) and not name.endswith(OVERLAY_ENDING)]
     return [*sorted(found)]
 
 
@@ -125,6 +117,8 @@ def _matches(pattern: str) -> list[Source]:
     for path in map(Path, sorted(glob.glob(pattern, recursive=True))):  # noqa: PTH207  (Path.glob takes no absolute one)
         if path.is_dir():
             found += _walk(path)
+        elif path.name.endswith(OVERLAY_ENDING) and not pattern.endswith(OVERLAY_ENDING):
+            continue
         elif own or _is_video(path.name):
             found.append(path)
     if not found:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kerasfast.data.errors import DataError
-from kerasfast.explain.segments import class_names, decisions, find_segments, seen_classes
+from kerasfast.explain.segments import check_numbers, class_names, decisions, find_segments, seen_classes
 from kerasfast.explain.sources import Source, is_camera, shown
 from kerasfast.explain.timeline import Timeline
 from kerasfast.train.predict import score_window, windows_of
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from kerasfast.models.classifier import VideoClassifier
     from kerasfast.train.operating.points import OperatingPoints
 
-TIMEOUT_SECONDS = 30.0  # without a sign of an address
+TIMEOUT_SECONDS = 30.0  # without a sign of an address, pipe or camera
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +54,7 @@ class Watch:
         crops: Crops of a window, 1 or 3.
         threshold: As in `kerasfast.explain.segments.decisions`.
         live: Skip windows that the model is too slow for; None: for cameras alone.
-        timeout: Seconds to wait for an address; None: for ever.
+        timeout: Seconds to wait for an address, pipe or camera that gives nothing; None: for ever.
         keep: Keep the scores of all windows for `timeline`, 1 kB a window at 228 classes; without, a source without end
             takes no memory.
 
@@ -85,8 +85,7 @@ class Watch:
         fitted = points is not None and any(rule is points.heads.get(head) for head, rule in self._rules.items())
         self._protocol = points.protocol if points is not None and fitted else None
         self._rows: list[tuple[float, float, tuple[np.ndarray, ...]]] = []
-        waits = {"timeout": timeout} if isinstance(source, str) and "://" in source else {}
-        self._windows = windows_of(model, source, every=every, crops=crops, live=live, ahead=True, **waits)
+        self._windows = windows_of(model, source, every=every, crops=crops, live=live, ahead=True, timeout=timeout)
 
     def __iter__(self) -> Iterator[WindowScores]:
         try:
@@ -157,12 +156,7 @@ class Watch:
         )
 
     def _add(self, found: WindowScores) -> None:
-        for head, scores in found.scores.items():
-            if np.isnan(scores).any():
-                raise ValueError(
-                    f"Scores must be numbers. Received: NaN from head {head!r} of {self._model.name} at "
-                    f"{found.start_seconds:.1f} seconds. Its weights have diverged, or are not those of this model."
-                )
+        check_numbers(found.scores, self._model.name, f" at {found.start_seconds:.1f} seconds")
         if self._keep:  # in one step, so that an interrupt leaves whole rows
             row = tuple(np.asarray(found.scores[head], np.float32) for head in self._model.heads)
             self._rows.append((found.start_seconds, found.end_seconds, row))

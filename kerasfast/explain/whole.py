@@ -10,7 +10,7 @@ import numpy as np
 from kerasfast.data.errors import DataError
 from kerasfast.data.video import probe
 from kerasfast.data.views import readable_length
-from kerasfast.explain.segments import class_names, decisions, find_segments, seen_classes
+from kerasfast.explain.segments import check_numbers, class_names, decisions, find_segments, seen_classes
 from kerasfast.explain.sources import Source, is_file, shown
 from kerasfast.explain.timeline import Timeline
 from kerasfast.train.operating.points import VIEW_KEYS
@@ -49,7 +49,7 @@ def predict_whole(
 
     Raises:
         DataError: Nothing of it can be decoded, or it is no file: views are spread over a video whose length is known.
-        ValueError: `views` is out of range.
+        ValueError: `views` is out of range, or a score is NaN.
     """
     if not is_file(source):
         raise DataError(
@@ -64,6 +64,7 @@ def predict_whole(
     if views is not None:
         options |= {"clips": views[0], "crops": views[1]}
     scores, seconds, ended = _scores(source, model, options, progress)
+    check_numbers(scores, model.name)
     notes = []
     if points is not None and any(fitted.get(key) != options[key] for key in ("clips", "crops")):
         notes.append(f"The operating points were fitted on {fitted['clips']} clips x {fitted['crops']} crops a video.")

@@ -103,7 +103,7 @@ def predict_timeline(
         live: As in `stream`, as are `format`, `options` and `timeout`.
         format: FFmpeg's name of the input format.
         options: FFmpeg's options of the input.
-        timeout: Seconds to wait for a network source.
+        timeout: Seconds to wait for a source that gives nothing, as in `stream`.
 
     Returns:
         An iterator. What is left at the end, shorter than a stretch, is one more: its last frame repeats.
