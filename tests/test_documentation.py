@@ -15,6 +15,7 @@ import pytest
 from documentation import ROOT, blocks, check_kerasfast, command_of, commands, pages, run_bash, run_python
 
 import kerasfast as kf
+from kerasfast.explain.attention_maps import METHODS
 from kerasfast.registry import index
 from kerasfast.train.recipes.toml_tables import read_toml
 
@@ -167,6 +168,14 @@ def references():
         for target, heading in pattern.findall(path.read_text("utf-8")):
             found[heading or target] = target
     return found
+
+
+def test_the_methods_of_explanations_are_those_there_are():
+    table = (ROOT / "docs" / "predict.md").read_text("utf-8").partition("| method | shows |\n")[2].partition("\n\n")[0]
+    named = [name for row in table.splitlines()[1:] for name in re.findall(r"`([^`]+)`", row.split("|")[1])]
+    assert named == list(METHODS)
+    notebook = (ROOT / "docs" / "notebooks" / "explaining.ipynb").read_text("utf-8")
+    assert set(re.findall(r'method=\\?"([^"\\]+)', notebook)) <= set(METHODS)
 
 
 def test_the_api_pages_have_every_public_name():
