@@ -362,7 +362,7 @@ def test_windows_that_a_live_source_skips(tmp_path, pipe, monkeypatch):
             thread.join(30)
     rest = list(rows)
     assert watch.skipped == rest[-1].index - watch.windows + 1 > 0
-    assert f"{watch.skipped} windows were skipped" in watch.timeline().notes[0]
+    assert f"{watch.skipped} window" in watch.timeline().notes[0]
 
 
 def test_a_watch_may_be_left_at_any_time(long_video):

@@ -68,7 +68,8 @@ def predict(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Write over files that exist.")] = False,
     host: Annotated[
-        str | None, typer.Option(help="Ask TF Serving: HOST:8501 over REST, other ports over gRPC (kerasfast\\[client]).")
+        str | None,
+        typer.Option(help="Ask TF Serving: HOST:8501 over REST, other ports over gRPC (kerasfast\\[client])."),
     ] = None,
     card: Annotated[
         Path | None, typer.Option(help="With --host: the exported folder, or a copy of its assets.extra.")
