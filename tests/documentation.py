@@ -90,9 +90,16 @@ def blocks(page, languages=("python", "bash")):
 
 def small(text):
     """The text with its stand-ins."""
+    return replaced(text)[0]
+
+
+def replaced(text):
+    """The text with its stand-ins, and how often each was put in: a row sees what those above it have left."""
+    counts = {}
     for written, stand_in in STAND_INS.items():
+        counts[written] = text.count(written)
         text = text.replace(written, stand_in)
-    return text
+    return text, counts
 
 
 def commands(text):

@@ -3,6 +3,7 @@
 import sys
 
 import pytest
+import strange_videos
 from cli_case import refuses, run
 from PIL import Image
 
@@ -73,6 +74,14 @@ def test_without_a_class_the_best_one_is_explained(monkeypatch, capfd, video, tm
 def test_mistakes_are_one_sentence(options, message, monkeypatch, capfd, video, tmp_path):
     assert message in refuses(monkeypatch, capfd, "explain", video, *MODEL, *options, "--out", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_where_a_video_breaks_off_is_said(monkeypatch, capfd, video, tmp_path):
+    fast = strange_videos.remux(video, tmp_path / "fast.mp4", movflags="faststart")
+    cut = strange_videos.cut(fast, tmp_path / "cut.mp4", 0.7)
+    code, out, err = run(monkeypatch, capfd, "explain", cut, *MODEL, "--out", tmp_path)
+    assert code == 0, err
+    assert "Broke off after" in out and len(list(tmp_path.glob("cut-action-*-gradcam.*"))) == 2
 
 
 def test_a_file_that_is_no_video_is_named(monkeypatch, capfd, tmp_path):

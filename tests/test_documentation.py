@@ -15,6 +15,7 @@ import pytest
 from documentation import ROOT, blocks, check_kerasfast, command_of, commands, pages, run_bash, run_python
 
 import kerasfast as kf
+from kerasfast.explain.attention_maps import METHODS
 from kerasfast.registry import index
 from kerasfast.train.recipes.toml_tables import read_toml
 
@@ -153,10 +154,10 @@ def test_extras_of_pages_exist():
 
 def test_stand_ins_are_used():
     """One that no block needs any more would be a riddle."""
-    text = "\n".join(block.text for page in PAGES for block in blocks(page))
-    for written, stand_in in documentation.STAND_INS.items():
-        after = documentation.small(text)
-        assert written in text or stand_in in after, written
+    running = [block for page in PAGES for block in blocks(page) if block.skipped is None]
+    counts = [documentation.replaced(block.text)[1] for block in running]
+    unused = [written for written in documentation.STAND_INS if not sum(count[written] for count in counts)]
+    assert unused == []
 
 
 def references():
@@ -167,6 +168,14 @@ def references():
         for target, heading in pattern.findall(path.read_text("utf-8")):
             found[heading or target] = target
     return found
+
+
+def test_the_methods_of_explanations_are_those_there_are():
+    table = (ROOT / "docs" / "predict.md").read_text("utf-8").partition("| method | shows |\n")[2].partition("\n\n")[0]
+    named = [name for row in table.splitlines()[1:] for name in re.findall(r"`([^`]+)`", row.split("|")[1])]
+    assert named == list(METHODS)
+    notebook = (ROOT / "docs" / "notebooks" / "explaining.ipynb").read_text("utf-8")
+    assert set(re.findall(r'method=\\?"([^"\\]+)', notebook)) <= set(METHODS)
 
 
 def test_the_api_pages_have_every_public_name():

@@ -2,14 +2,16 @@
 
 import numpy as np
 import pytest
+import strange_videos
 
 import kerasfast as kf
 from kerasfast.data.errors import DataError
 from kerasfast.data.miniature.generate import encode
 from kerasfast.data.miniature.render import render
 from kerasfast.data.miniature.scripts import write_scripts
-from kerasfast.data.video import read_video
+from kerasfast.data.video import probe, read_video
 from kerasfast.data.video_writer import write_video
+from kerasfast.data.views import readable_length, scaled_clips
 from kerasfast.explain import explain_clip, explain_video
 from kerasfast.train.predict import predict_video
 
@@ -69,16 +71,44 @@ def test_a_time_outside_of_the_video_is_refused(model, video):
             explain_video(model, path, at=at)
 
 
-def test_a_truncated_video_is_explained_before_its_end(model, video, tmp_path):
-    """Frames behind the clip are not asked for."""
-    frames = read_video(video[0])
-    whole = tmp_path / "whole.mkv"
-    write_video(whole, np.tile(frames, (4, 1, 1, 1)), 24)
-    cut = tmp_path / "cut.mkv"
-    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
-    assert explain_video(model, cut, at=0.5).frames.shape == (32, 64, 64, 3)
-    with pytest.raises(DataError, match=r"cut\.mkv"):
-        explain_video(model, cut)
+@pytest.fixture(scope="module")
+def truncated(video, tmp_path_factory):
+    """Four times the video in an mp4 with its index first, and the first half of that file."""
+    folder = tmp_path_factory.mktemp("truncated")
+    write_video(folder / "whole.mp4", np.tile(read_video(video[0]), (4, 1, 1, 1)), 24)
+    fast = strange_videos.remux(folder / "whole.mp4", folder / "fast.mp4", movflags="faststart")
+    return strange_videos.cut(fast, folder / "cut.mp4", 0.5)
+
+
+def test_a_truncated_video_is_explained_up_to_its_end(model, truncated):
+    length, _ = readable_length(truncated, 24)
+    assert 64 < length < probe(truncated).duration_seconds * 24 - 64
+    found = explain_video(model, truncated)
+    assert found.times.max() <= length / 24
+    assert found.ended.startswith(f"Broke off after {length / 24:.1f} seconds. ") and "cut.mp4" in found.ended
+    views = np.stack(list(scaled_clips(truncated, model.clip, 10, 64, length=length)))
+    left = (views.shape[3] - 64 + 1) // 2
+    scores = model.predict(views[:, :, :, left : left + 64], verbose=0)["action"]
+    assert found.index == scores.max(axis=0).argmax()
+    assert found.score == pytest.approx(scores.max(), abs=1e-5)
+
+
+def test_frames_behind_the_clip_are_not_asked_for(model, truncated):
+    found = explain_video(model, truncated, at=0.5)
+    assert found.times[0] == 0.5 and found.ended is None
+    length, _ = readable_length(truncated, 24)
+    late = explain_video(model, truncated, at=(length - 4) / 24)
+    assert len(np.unique(late.times)) <= 4 and late.ended.startswith("Broke off after")
+    with pytest.raises(ValueError, match=r"before the end of what can be decoded\. Received: at=.* Broke off after"):
+        explain_video(model, truncated, at=(length + 24) / 24)
+
+
+def test_a_video_of_which_nothing_can_be_decoded_is_refused(model, truncated, tmp_path):
+    nothing = tmp_path / "nothing.mp4"
+    content = truncated.read_bytes()
+    nothing.write_bytes(content[: content.index(b"mdat") + 4])
+    with pytest.raises(DataError, match=r"nothing\.mp4"):
+        explain_video(model, nothing)
 
 
 def test_frames_at_hand(model):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 from kerasfast.data.video import probe, read_video
@@ -51,6 +52,21 @@ def test_a_contact_sheet_has_a_row_a_pathway_and_a_column_a_frame(tmp_path):
     assert 1 + (np.diff(columns) > 1).sum() == 4
     rows = np.flatnonzero(coloured.any(axis=1))
     assert (np.diff(rows) == 1).all()  # the pathway without evidence has none
+
+
+def test_a_sheet_that_cannot_be_finished_leaves_what_was_there(tmp_path, monkeypatch):
+    sheet = tmp_path / "sheet.png"
+    sheet.write_bytes(b"mine")
+
+    def breaks_off(figure, path, **options):
+        path.write_bytes(b"half")
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(Figure, "savefig", breaks_off)
+    with pytest.raises(OSError, match="No space left"):
+        contact_sheet(explanation(), sheet)
+    assert sheet.read_bytes() == b"mine"
+    assert list(tmp_path.iterdir()) == [sheet]
 
 
 @pytest.mark.parametrize("label", ["$x_{", "<script>alert(1)</script>", "ドアを開ける", "a " * 200, "", "line\nbreak"])

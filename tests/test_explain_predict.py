@@ -367,7 +367,7 @@ def test_damaged_frames_of_a_stream_are_counted(tmp_path, pipe):
         for packet in [*packets[:32], noise, *packets[33:]]:
             container.mux(packet)
     (timeline,) = predict(pipe(path), model_of(by_brightness))
-    assert timeline.ended is None and timeline.notes == ("1 damaged frames were left out.",)
+    assert timeline.ended is None and timeline.notes == ("1 damaged frame was left out.",)
 
 
 def test_windows_that_a_live_source_skips(tmp_path, pipe, monkeypatch):
@@ -379,7 +379,7 @@ def test_windows_that_a_live_source_skips(tmp_path, pipe, monkeypatch):
             thread.join(30)
     rest = list(rows)
     assert watch.skipped == rest[-1].index - watch.windows + 1 > 0
-    assert f"{watch.skipped} windows were skipped" in watch.timeline().notes[0]
+    assert f"{watch.skipped} window" in watch.timeline().notes[0]
 
 
 def test_a_watch_may_be_left_at_any_time(long_video):

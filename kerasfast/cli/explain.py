@@ -62,6 +62,8 @@ def explain(
     contact_sheet(found, sheet)
     heat_video(found, film)
     out.print(_summary(found))
+    if found.ended is not None:
+        out.print(found.ended, style="yellow", markup=False)
     out.print(f"Written to {escape(str(sheet))} and {escape(film.name)}.", soft_wrap=True)
 
 

@@ -37,7 +37,8 @@ def predict(
         str | None,
         typer.Option(
             metavar="CLIPSxCROPS",
-            help="One answer about the whole video, from so many clips and crops (3 or 1).",
+            help="One answer about the whole video, from so many clips and crops (3 or 1). This is what is done unless "
+            "--every or a form to write is given.",
             show_default="10x3, or as calibrated",
         ),
     ] = None,

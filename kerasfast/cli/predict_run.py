@@ -115,9 +115,9 @@ def _rows(watch: Any, model: Any, top: int) -> None:
     try:
         for window in watch:
             if dropped := watch.skipped - skipped:
-                out.print(f"... {dropped} windows skipped, to keep up", style="dim")
+                out.print(f"... windows skipped, to keep up: {dropped}", style="dim")
             if watch.damaged > damaged:
-                out.print(f"... {watch.damaged - damaged} damaged frames left out", style="dim")
+                out.print(f"... damaged frames left out: {watch.damaged - damaged}", style="dim")
             skipped, damaged = watch.skipped, watch.damaged
             out.print(timeline_row(window.start_seconds, window.end_seconds, decode(model, window.scores, top)))
     finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,6 +23,16 @@ def write_text(path: Path, text: str, partial_name: str | None = None) -> None:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, write: Callable[[Path], None]) -> None:
+    """Calls `write` with the path of a partial file beside `path`, and moves that there once it is whole."""
+    partial = path.with_name(path.name + ".partial")
+    try:
+        write(partial)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

@@ -9,12 +9,18 @@ DEFAULT_MODEL = "slowfast_nano.miniature"  # its weights come with the package
 
 _MODULES = {
     "Explanation": "explanation",
+    "Segment": "timeline",
+    "Timeline": "timeline",
     "contact_sheet": "heat",
     "explain_clip": "explanation",
     "explain_video": "explanation",
     "heat_video": "heat",
+    "write_form": "written",
     "write_npz": "feature_files",
+    "write_overlay": "overlay",
+    "write_page": "timeline_page",
     "write_parquet": "feature_files",
+    "write_report": "report.page",
 }
 __all__ = sorted(_MODULES)
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kerasfast.data.clips import clip_indices, test_starts, whole_video_indices
+from kerasfast.data.errors import DataError
 from kerasfast.data.video import OpenVideo
-from kerasfast.data.views import crops_of
+from kerasfast.data.views import crops_of, readable_length
 from kerasfast.explain.attention_maps import METHODS, attention_maps
 from kerasfast.explain.classes import find_class, find_head, label_of
+from kerasfast.explain.sources import shown
 from kerasfast.models.classifier import check_frames
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ class Explanation:
         frames: The clip as the model sees it, uint8 `(T, H, W, 3)`.
         times: When each frame is shown, in seconds after the first of the video, `(T,)`.
         maps: Pathway to `(T, H, W)` float32: the highest value is 1, and 0 is no evidence.
+        ended: Where the video broke off and why, if clips behind that could not be looked at.
     """
 
     model: str
@@ -49,6 +52,7 @@ class Explanation:
     frames: np.ndarray
     times: np.ndarray
     maps: Mapping[str, np.ndarray]
+    ended: str | None = None
 
     @property
     def score(self) -> float:
@@ -126,10 +130,14 @@ def explain_video(
         at: Seconds into the video at which the clip begins; None: of ten clips spread over the video that with the
             highest score of the class. A clip that reaches over the end repeats the last frame.
 
+    Returns:
+        The explanation. Where the video breaks off before the end of the clips, they are spread over what can be
+        decoded, and `ended` says where that ends.
+
     Raises:
-        DataError: The file cannot be decoded; names it.
-        ValueError: As `explain_clip`; or `at` lies outside of the video, or is given for a model that sees a whole
-            video in one view.
+        DataError: Nothing of the file can be decoded; names it.
+        ValueError: As `explain_clip`; or `at` lies outside of the video or behind the place where it breaks off, or is
+            given for a model that sees a whole video in one view.
         ImportError: tf-keras-vis is missing; says how to install it.
 
     >>> from kerasfast.registry import load
@@ -141,20 +149,42 @@ def explain_video(
         raise ValueError(f"method must be one of {', '.join(METHODS)}. Received: method={method!r}.")
     head = find_head(model.heads, head)
     index = None if cls is None else find_class(head, model.heads[head], cls)
-    views = _views(model, Path(video), at)
+    views, ended = _views(model, Path(video), at)
     best = 0
     if len(views) > 1:
         scores = np.stack([_scores(model, frames)[head] for frames, _ in views])
         best = int((scores.max(axis=1) if index is None else scores[:, index]).argmax())
     frames, times = views[best]
-    return explain_clip(model, frames, head, index, method=method, times=times, source=Path(video).name)
+    found = explain_clip(model, frames, head, index, method=method, times=times, source=Path(video).name)
+    return replace(found, ended=ended)
 
 
-def _views(model: VideoClassifier, video: Path, at: float | None) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Frames and seconds of the clips to choose from; frames behind the last of them are not decoded."""
+def _views(
+    model: VideoClassifier, video: Path, at: float | None
+) -> tuple[list[tuple[np.ndarray, np.ndarray]], str | None]:
+    """Frames and seconds of the clips to choose from, and where the video broke off before their end."""
+    try:
+        return _clips(model, video, at), None
+    except DataError:
+        length, error = readable_length(video, model.clip.fps)
+        if not length or error is None:
+            raise
+        ended = shown(f"Broke off after {length / model.clip.fps:.1f} seconds. {error}")
+        if at is not None and at * model.clip.fps > length - 1:
+            raise ValueError(f"at must lie before the end of what can be decoded. Received: at={at}. {ended}") from None
+        return _clips(model, video, at, length), ended
+
+
+def _clips(
+    model: VideoClassifier, video: Path, at: float | None, length: int | None = None
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Frames and seconds of the clips to choose from; frames behind the last of them are not decoded.
+
+    `length` are the frames of a video whose end cannot be decoded; None: all that it announces.
+    """
     clip, size = model.clip, model.variant.test_crop_size
     with OpenVideo(video) as pictures:
-        length = pictures.announced_length(clip.fps)
+        length = pictures.announced_length(clip.fps) if length is None else length
         indices = [clip_indices(start, clip, length) for start in _starts(model, video, length, at)]
         if model.sampling == "video":
             indices = [whole_video_indices(length, clip.frames)]

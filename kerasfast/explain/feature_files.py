@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from kerasfast.data.files import write_whole
 from kerasfast.explain.embed import Features
 
 
@@ -38,7 +39,7 @@ def write_npz(path: str | Path, videos: Sequence[Features]) -> None:
         with partial.open("wb") as file:  # to a path savez would add ".npz"
             np.savez_compressed(file, allow_pickle=False, **arrays)
 
-    _whole(Path(path), write)
+    write_whole(Path(path), write)
 
 
 def write_parquet(path: str | Path, videos: Sequence[Features]) -> None:
@@ -78,7 +79,7 @@ def write_parquet(path: str | Path, videos: Sequence[Features]) -> None:
                 ]
                 writer.write_table(pa.table(columns, schema=schema))
 
-    _whole(Path(path), write)
+    write_whole(Path(path), write)
 
 
 def _check(videos: Sequence[Features]) -> None:
@@ -86,12 +87,3 @@ def _check(videos: Sequence[Features]) -> None:
     if len(kinds) != 1:
         given = "; ".join(f"{width} of {endpoint!r} of {model}" for model, endpoint, width in sorted(kinds))
         raise ValueError(f"A file holds features of one model. Received: {given or 'no video'}.")
-
-
-def _whole(path: Path, write: Callable[[Path], None]) -> None:
-    partial = path.with_name(path.name + ".partial")
-    try:
-        write(partial)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

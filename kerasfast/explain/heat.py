@@ -13,6 +13,7 @@ from matplotlib import colormaps, font_manager
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
+from kerasfast.data.files import write_whole
 from kerasfast.data.video_writer import write_video
 from kerasfast.explain.attention_maps import METHODS
 
@@ -47,7 +48,7 @@ def contact_sheet(explanation: Explanation, path: str | Path, columns: int = 8) 
 
     Args:
         explanation: What to draw.
-        path: PNG to write.
+        path: PNG to write; it appears only once it is whole.
         columns: Frames to show, spread over the clip; all of a shorter clip.
 
     Raises:
@@ -80,7 +81,7 @@ def contact_sheet(explanation: Explanation, path: str | Path, columns: int = 8) 
     figure.suptitle(heading, x=0.01, ha="left", fontsize=11, parse_math=False)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from")  # it draws a box then
-        figure.savefig(path, dpi=120, format="png")
+        write_whole(Path(path), lambda partial: figure.savefig(partial, dpi=120, format="png"))
 
 
 def heat_video(explanation: Explanation, path: str | Path, speed: float = 0.5) -> None:

@@ -41,8 +41,9 @@ def write_overlay(
     Each frame shows the window whose middle is the nearest: a bar for the score, blue where the class is seen, a
     tick where its threshold lies, if it has one, and a green dot where the annotations agree. The rate is the
     source's (the average of a variable one, with every frame at its time). Frames stand upright and in their
-    proportions, as the file says. Small ones are enlarged to 480 lines, odd sizes lose a row or column. There is no
-    sound. Memory does not grow with the length.
+    proportions, as the file says. Those with a shorter side below 480 pixels are enlarged to that. A width or height
+    that is odd then loses its last column or row of pixels, for the encoder takes even ones alone. There is no sound.
+    Memory does not grow with the length.
 
     Args:
         timeline: Scores of the windows of `video`.

@@ -35,8 +35,8 @@ def predict(
 ) -> Iterator[Timeline]:
     """What is seen in videos, and when, by windows that slide over each.
 
-    The next window is decoded while the model looks at the present one. Of pictures two windows are held, however long
-    the video is; of each window the scores are kept.
+    The next window is decoded while the model looks at the present one. The pictures of at most two windows are in
+    memory, however long the video is; the scores of all windows are kept.
 
     Args:
         videos: One or several files, folders (videos at any depth), patterns (`day/*.mp4`), addresses of files or

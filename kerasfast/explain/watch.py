@@ -123,9 +123,9 @@ class Watch:
                 "Give a threshold to choose another."
             )
         if self.skipped:
-            notes.append(f"{self.skipped} windows were skipped to keep up with the source.")
+            notes.append(f"{_counted(self.skipped, 'window')} skipped to keep up with the source.")
         if self.damaged:
-            notes.append(f"{self.damaged} damaged frames were left out.")
+            notes.append(f"{_counted(self.damaged, 'damaged frame')} left out.")
         return tuple(notes)
 
     def timeline(self, top: int | None = None) -> Timeline:
@@ -163,3 +163,7 @@ class Watch:
         self.skipped = found.index - self.windows
         self.windows += 1
         self.damaged, self.seconds = found.damaged, found.end_seconds
+
+
+def _counted(number: int, thing: str) -> str:
+    return f"1 {thing} was" if number == 1 else f"{number} {thing}s were"
