@@ -19,6 +19,11 @@ from kerasfast.data.words import shown
 _CAMERA = re.compile(r"/dev/video\d+")
 
 
+def is_camera(source: str | Path | int) -> bool:
+    """Whether this is a camera: a number, or a device such as "/dev/video0"."""
+    return isinstance(source, int) or bool(_CAMERA.fullmatch(str(source)))
+
+
 class StreamedVideo(OpenVideo):
     """A video for one pass, wherever it comes from; a context manager.
 
@@ -50,7 +55,7 @@ class StreamedVideo(OpenVideo):
         low_delay: bool = False,
     ) -> None:
         name = f"/dev/video{source}" if isinstance(source, int) else str(source)
-        self.is_camera = isinstance(source, int) or bool(_CAMERA.fullmatch(name))
+        self.is_camera = is_camera(source)
         self.damaged = 0  # frames left out so far
         self.heard = time.monotonic()  # when it last gave something
         if isinstance(source, int) and not sys.platform.startswith("linux"):

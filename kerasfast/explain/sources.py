@@ -11,11 +11,11 @@ from urllib.parse import unquote, urlsplit
 
 from kerasfast.data.annotations import VIDEO_SUFFIXES
 from kerasfast.data.errors import DataError
+from kerasfast.data.live_video import is_camera
 from kerasfast.data.words import shown
 
 Source = str | Path | int
 OVERLAY_ENDING = ".overlay.mp4"  # of a video that predict has drawn on
-_CAMERA = re.compile(r"/dev/video\d+")
 _WILD = re.compile(r"[*?\[]")
 
 
@@ -47,11 +47,6 @@ def each_once(sources: Iterable[Source]) -> list[Source]:
     for source in sources:
         found.setdefault(source.absolute() if isinstance(source, Path) else source, source)
     return list(found.values())
-
-
-def is_camera(source: Source) -> bool:
-    """Whether this is a camera: a number, or a device such as "/dev/video0"."""
-    return isinstance(source, int) or bool(_CAMERA.fullmatch(str(source)))
 
 
 def is_file(source: Source) -> bool:
