@@ -5,9 +5,10 @@ Importing this package imports neither TensorFlow nor torch; each public name lo
 
 from __future__ import annotations
 
-import importlib
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from kerasfast._lazy import lazy_names
 
 # TensorFlow chooses the kernels of its CPU operations when it is imported. Without this variable it takes those of
 # oneDNN only on processors with AVX-512 VNNI, AVX-VNNI or AMX; on one with AVX2 alone a training step of slowfast_nano
@@ -16,28 +17,29 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 __version__ = "0.1.0.dev0"
 
-# name -> (module, attribute in it; empty for the module itself)
 _PUBLIC = {
-    "CHARADES": ("kerasfast.models.heads", "CHARADES"),
-    "ClipSpec": ("kerasfast.data.clips", "ClipSpec"),
-    "Head": ("kerasfast.models.heads", "Head"),
-    "build": ("kerasfast.models.classifier", "build"),
-    "checkpoints": ("kerasfast.checkpoints", ""),
-    "data": ("kerasfast.data", ""),
-    "decode": ("kerasfast.decoding", "decode"),
-    "embed": ("kerasfast.explain.embed", "embed"),
-    "evaluate": ("kerasfast.train.evaluate", "evaluate"),
-    "explain": ("kerasfast.explain", ""),
-    "export": ("kerasfast.serving.saved_model", "export"),
-    "list_models": ("kerasfast.registry", "list_models"),
-    "load": ("kerasfast.registry", "load"),
-    "predict": ("kerasfast.explain.predict", "predict"),
-    "recipes": ("kerasfast.train.recipes.recipe", ""),
-    "serving": ("kerasfast.serving", ""),
-    "variant": ("kerasfast.models.variants", "variant"),
-    "verify": ("kerasfast.verify", ""),
+    "CHARADES": "models.heads:CHARADES",
+    "ClipSpec": "data.clips:ClipSpec",
+    "Head": "models.heads:Head",
+    "build": "models.classifier:build",
+    "checkpoints": "checkpoints",
+    "data": "data",
+    "decode": "decoding:decode",
+    "embed": "explain.features.embed:embed",
+    "evaluate": "train.evaluate:evaluate",
+    "explain": "explain",
+    "export": "serving.saved_model:export",
+    "list_models": "registry:list_models",
+    "load": "registry:load",
+    "predict": "explain.predict:predict",
+    "recipes": "train.recipes.recipe",
+    "serving": "serving",
+    "variant": "models.variants:variant",
+    "verify": "verify",
 }
 __all__ = [*_PUBLIC, "__version__"]
+
+__getattr__, __dir__ = lazy_names(__name__, _PUBLIC)
 
 if TYPE_CHECKING:
     import kerasfast.train.recipes.recipe as recipes  # noqa: F401
@@ -48,7 +50,7 @@ if TYPE_CHECKING:
     from kerasfast import verify as verify
     from kerasfast.data.clips import ClipSpec as ClipSpec
     from kerasfast.decoding import decode as decode
-    from kerasfast.explain.embed import embed as embed
+    from kerasfast.explain.features.embed import embed as embed
     from kerasfast.explain.predict import predict as predict
     from kerasfast.models.classifier import build as build
     from kerasfast.models.heads import CHARADES as CHARADES
@@ -58,15 +60,3 @@ if TYPE_CHECKING:
     from kerasfast.registry import load as load
     from kerasfast.serving.saved_model import export as export
     from kerasfast.train.evaluate import evaluate as evaluate
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _PUBLIC:
-        raise AttributeError(f"module 'kerasfast' has no attribute {name!r}")
-    module, attribute = _PUBLIC[name]
-    found = importlib.import_module(module)
-    return getattr(found, attribute) if attribute else found
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)

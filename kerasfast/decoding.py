@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from kerasfast.models.heads import Head
 
 
+def class_names(head: Head) -> tuple[str, ...]:
+    """A name for every class of a head; `class 17` where it has no labels."""
+    return head.labels or tuple(f"class {index}" for index in range(head.classes))
+
+
 @dataclass(frozen=True)
 class Prediction:
     """One class of a head, for one clip or video.
@@ -97,7 +102,5 @@ def _best(array: np.ndarray, head: Head, top: int) -> Any:
     if array.ndim == 2:
         return [_best(row, head, top) for row in array]
     order = np.argsort(-array.astype(np.float64), kind="stable")[:top]
-    return [
-        Prediction(int(index), head.labels[index] if head.labels else f"class {index}", float(array[index]))
-        for index in order
-    ]
+    names = class_names(head)
+    return [Prediction(int(index), names[index], float(array[index])) for index in order]

@@ -73,6 +73,9 @@ def test_calibrate_writes_points_that_predict_and_export_follow(monkeypatch, cap
 
     code, out, err = run(monkeypatch, capfd, "predict", video, "--model", a_run)
     assert code == 0, err
+    assert "fitted to whole videos of 2 clips x 1 crops" in " ".join(out.split())
+    code, out, err = run(monkeypatch, capfd, "predict", video, "--model", a_run, "--views", "2x1")
+    assert code == 0, err
     assert "2 clips x 1 crops" in out and "answer" in out and "fitted on" not in out
     code, out, err = run(monkeypatch, capfd, "predict", video, "--model", a_run, "--views", "1x3")
     assert "were fitted on 2 clips x 1 crops a video" in out
@@ -104,7 +107,7 @@ def test_predict_says_no_action(monkeypatch, capfd, a_run, records, video):
     values = json.loads((a_run / "operating_points.json").read_text("utf-8"))
     values["heads"]["verb"]["calibration"] = None  # no score is 1
     (a_run / "operating_points.json").write_text(json.dumps(values), "utf-8")
-    code, out, err = run(monkeypatch, capfd, "predict", video, "--model", a_run)
+    code, out, err = run(monkeypatch, capfd, "predict", video, "--model", a_run, "--views", "2x1")
     assert code == 0, err
     assert "no action" in next(line for line in out.splitlines()[::-1] if "verb" in line)
 

@@ -7,7 +7,7 @@ from cli_case import refuses, run
 
 import kerasfast as kf
 from kerasfast.data.video_writer import write_video
-from kerasfast.explain import embed as embed_module
+from kerasfast.explain.features import embed as embed_module
 
 MODEL = ("--model", "slowfast_nano.miniature")
 

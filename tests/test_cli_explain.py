@@ -32,7 +32,8 @@ def test_a_sheet_and_a_video_are_written_and_not_replaced(monkeypatch, capfd, vi
         assert " s, " in line and "% from the left" in line
     sheet, film = sorted((tmp_path / "new" / "maps").iterdir(), key=lambda path: path.suffix, reverse=True)
     assert (sheet.suffix, film.suffix) == (".png", ".mp4")
-    assert sheet.stem == film.stem == f"kitchen-action-{sheet.stem.split('-')[2]}-gradcam"
+    assert sheet.stem == f"kitchen-action-{sheet.stem.split('-')[2]}-gradcam"
+    assert film.name == f"{sheet.stem}.overlay.mp4"  # which predict leaves out of a folder
     with Image.open(sheet) as picture:
         assert picture.width > 1000
     assert probe(film).frames == 32
@@ -42,7 +43,9 @@ def test_a_sheet_and_a_video_are_written_and_not_replaced(monkeypatch, capfd, vi
     assert sheet.read_bytes() == b"mine"
     # Before the network runs.
     with monkeypatch.context() as patched:
-        patched.setattr("kerasfast.explain.explanation.explain_video", lambda *_, **__: pytest.fail("it was asked"))
+        patched.setattr(
+            "kerasfast.explain.maps.explanation.explain_video", lambda *_, **__: pytest.fail("it was asked")
+        )
         assert "exists" in refuses(patched, capfd, *arguments)
     (tmp_path / "file").write_text("x")
     assert "takes no files" in refuses(monkeypatch, capfd, *arguments[:-1], tmp_path / "file" / "new")

@@ -1,6 +1,7 @@
 """`kerasfast predict`: what it prints and writes, where, and what it refuses."""
 
 import csv
+import dataclasses
 import functools
 import json
 import os
@@ -14,21 +15,24 @@ from pathlib import Path
 
 import av
 import keras
+import numpy as np
 import pytest
 import strange_videos
 from cli_case import refuses, run
 from conftest import tiny_frame
 from serving_case import VERBS
 from serving_server import rest_server
-from test_explain_written import cues
+from test_explain_timelines_text_forms import cues
 
 from kerasfast.cli.predict import parse_views
 from kerasfast.cli.predict_forms import ENDINGS, file_names
+from kerasfast.cli.predict_tables import show_timeline
 from kerasfast.data.clips import ClipSpec
 from kerasfast.data.miniature.generate import generate
 from kerasfast.explain import DEFAULT_MODEL
-from kerasfast.explain import watch as watch_module
-from kerasfast.explain.written import write_form
+from kerasfast.explain.timelines import watch as watch_module
+from kerasfast.explain.timelines.text_forms import write_form
+from kerasfast.explain.timelines.timeline import Segment, Timeline
 from kerasfast.models.classifier import build
 from kerasfast.models.heads import Head
 from kerasfast.models.variants import variant
@@ -99,11 +103,31 @@ def test_the_default_model_needs_no_network(monkeypatch, capfd, video):
     assert any(label in out for label in load_model(DEFAULT_MODEL).heads["verb"].labels)
 
 
+def test_it_tells_what_is_seen_and_when(predicts, video):
+    """Windows of 13 frames lie side by side; with a threshold of 0 every class is seen from the start to the end."""
+    out, _ = predicts(video, "--top", "2", "--threshold", "0")
+    assert "b2.mp4" in out and out.partition("action")[0].count("0:00.0 - 0:03.0") == 4  # of verbs and objects
+    assert sum(label in out for label in LABELS) == 2
+    assert "0:0" not in predicts(video, "--top", "2", "--threshold", "1")[0].partition("action")[0]
+
+
+def test_many_stretches_are_counted(capsys):
+    segments = tuple(Segment("verb", 0, "hold", 2.0 * k, 2.0 * k + 1, 0.9) for k in range(7))
+    scores = {"verb": np.array([[0.9, 0.1], [0.2, 0.1]], np.float32)}
+    edges = np.array([0.0, 2.0])
+    thresholds = {"verb": np.full(2, 0.5)}
+    found = Timeline("a", "m", edges, edges + 1, scores, {"verb": ("hold", "[red]put")}, thresholds, segments)
+    show_timeline(dataclasses.replace(found, ended="Broke off.", notes=("Some [b]note[/b].",)), "[i]a.mp4", 5)
+    out = " ".join(capsys.readouterr().out.split())
+    assert "and 3 more" in out and "0:06.0 - 0:07.0" in out and "0:08.0" not in out
+    assert all(text in out for text in ("[red]put", "[i]a.mp4", "Broke off.", "Some [b]note[/b]."))
+
+
 def test_it_prints_a_row_a_window(predicts, video):
     out, _ = predicts(video, "--every", "0.5", "--top", "1")
-    starts = [line.split()[0] for line in out.splitlines() if line.startswith("0:00:0")]
-    assert starts == [f"0:00:0{second / 2:.1f}" for second in range(6)]
-    assert "0:00:02.5 - 0:00:03.0" in out
+    starts = [line.split()[0] for line in out.splitlines() if line.startswith("0:0")]
+    assert starts == [f"0:0{second / 2:.1f}" for second in range(6)]
+    assert "0:02.5 - 0:03.0" in out
     assert out.count("verb") == out.count("object") == out.count("action") == 6
 
 
@@ -347,7 +371,7 @@ def test_a_broken_video_is_predicted_as_far_as_it_goes(predicts, video, tmp_path
     out, _ = predicts(broken, "--views", "2x1")
     assert "verb" in out and "truncated" in " ".join(out.split())
     out, _ = predicts(broken, "--every", "0.5")
-    assert "0:00:00.5" in out and "Broke off after" in out
+    assert "0:00.5" in out and "Broke off after" in out
     out, err = predicts(broken, "--json")
     assert json.loads(out)["ended"].startswith("Broke off after")
     assert "broken.mp4: Broke off after" in err and "What was seen until then is written." in err
@@ -355,11 +379,12 @@ def test_a_broken_video_is_predicted_as_far_as_it_goes(predicts, video, tmp_path
 
 def test_options_that_do_not_go_together(says_no, video, tmp_path):
     assert "Give one" in says_no(video, "--every", "1", "--views", "3x1")
-    assert "go with --every" in says_no(video, "--live")
-    assert "--views 10x1" in says_no(video, "--crops", "1")
+    assert "--live and --all are about windows" in says_no(video, "--live", "--views", "3x1")
+    assert "--views 10x1" in says_no(video, "--crops", "1", "--views", "3x1")
     assert "crops must be 1 or 3" in says_no(video, "--crops", "0", "--every", "1")
     assert "every must be a number" in says_no(video, "--every", "0")
-    assert "--threshold says what is written" in says_no(video, "--threshold", "0.5")
+    for scores in (("--every", "1"), ("--views", "3x1")):
+        assert "--threshold says what is seen" in says_no(video, "--threshold", "0.5", *scores)
     assert "--out and --force go with what is written" in says_no(video, "--out", tmp_path)
     assert "--scores goes with --json" in says_no(video, "--csv", "--scores")
     assert "Leave one out" in says_no(video, "--timeline", "--views", "3x1")
@@ -434,6 +459,13 @@ def test_what_was_seen_before_an_interrupt_is_written(predicts, charades_folder,
     assert "Interrupted. 1 of 3 videos are done." in err
 
 
+def test_what_was_seen_before_an_interrupt_is_shown(predicts, video, monkeypatch):
+    interrupt_after(monkeypatch, 2)
+    out, err = predicts(video, "--threshold", "0", code=130)
+    assert "0:00.0 - 0:01.1" in out and "Interrupted after 1.1 seconds." in out
+    assert "Interrupted. 0 of 1 videos are done." in err
+
+
 def test_an_interrupt_leaves_the_overlay_out(predicts, video, tmp_path, monkeypatch):
     interrupt_after(monkeypatch, 2)
     _, err = predicts(video, "--json", "--overlay", "--every", "0.5", "--out", tmp_path, code=130)
@@ -446,7 +478,7 @@ def test_an_interrupt_while_the_overlay_is_drawn_says_what_is_missing(predicts, 
         progress(1, 72)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("kerasfast.explain.overlay.write_overlay", interrupted)
+    monkeypatch.setattr("kerasfast.explain.timelines.overlay.write_overlay", interrupted)
     _, err = predicts(video, "--json", "--timeline", "--overlay", "--out", tmp_path, code=130)
     assert {path.name for path in tmp_path.iterdir()} == {"b2.json", "b2.html"}
     assert f"wrote {tmp_path / 'b2.json'}" in err and f"wrote {tmp_path / 'b2.html'}" in err
@@ -457,7 +489,7 @@ def test_an_interrupt_while_the_overlay_is_drawn_says_what_is_missing(predicts, 
 def test_an_interrupt_before_anything_was_seen(predicts, video, tmp_path, monkeypatch):
     interrupt_after(monkeypatch, 0)
     _, err = predicts(video, "--json", "--out", tmp_path / "x", code=130)
-    assert "interrupted before its first window; nothing is written" in err
+    assert "interrupted before its first window; nothing was seen" in err
     assert not (tmp_path / "x").exists()
 
 

@@ -1,8 +1,8 @@
-"""Names of videos in messages."""
+"""Names and times of videos in messages."""
 
 import pytest
 
-from kerasfast.data.words import shown
+from kerasfast.data.words import clock, shown
 
 
 @pytest.mark.parametrize(
@@ -19,3 +19,11 @@ from kerasfast.data.words import shown
 )
 def test_words(source, words):
     assert shown(source) == words
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0, "0:00.0"), (4.25, "0:04.2"), (59.96, "1:00.0"), (750, "12:30.0"), (3900, "1:05:00.0"), (-1e-9, "0:00.0")],
+)
+def test_times(seconds, words):
+    assert clock(seconds) == words

@@ -15,7 +15,7 @@ import pytest
 from documentation import ROOT, blocks, check_kerasfast, command_of, commands, pages, run_bash, run_python
 
 import kerasfast as kf
-from kerasfast.explain.attention_maps import METHODS
+from kerasfast.explain.maps.attention_maps import METHODS
 from kerasfast.registry import index
 from kerasfast.train.recipes.toml_tables import read_toml
 

@@ -5,7 +5,7 @@ import json
 import pytest
 from page_case import assert_self_contained, assert_valid_html, open_page
 
-from kerasfast.explain.pages.template import clock, json_for_script, plain_text, render
+from kerasfast.explain.pages.template import json_for_script, plain_text, render
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -93,16 +93,6 @@ def test_long_addresses_stay_whole():
     hosts = [f"https://host{number}.example.org" for number in range(40)]
     page = render("base.html", title="x", media=hosts)
     assert " ".join(hosts) in page
-
-
-def test_clock():
-    assert [clock(seconds) for seconds in (0, 4.25, 59.96, 750, 3900)] == [
-        "0:00.0",
-        "0:04.2",
-        "1:00.0",
-        "12:30.0",
-        "1:05:00.0",
-    ]
 
 
 def test_a_template_names_all_it_needs(tmp_path):

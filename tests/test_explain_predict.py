@@ -22,7 +22,7 @@ from kerasfast.data.errors import DataError
 from kerasfast.data.video import read_video
 from kerasfast.data.video_writer import write_video
 from kerasfast.explain.predict import predict
-from kerasfast.explain.watch import Watch
+from kerasfast.explain.timelines.watch import Watch
 from kerasfast.models.heads import Head
 from kerasfast.train.operating.points import HeadPoint, OperatingPoints
 from kerasfast.train.predict import predict_video

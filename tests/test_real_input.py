@@ -76,7 +76,7 @@ def test_from_real_clips_to_a_saved_model(folder, monkeypatch, capfd):
 
 @pytest.mark.parametrize("file", ["demo.mp4", "test.avi", "part_0.mp4"])
 def test_the_small_network_reads_real_clips(file, monkeypatch, capfd):
-    arguments = ("predict", SHARED / "videos" / file, "--model", "slowfast_nano.miniature", "--clips", "3")
+    arguments = ("predict", SHARED / "videos" / file, "--model", "slowfast_nano.miniature", "--top", "3")
     code, out, err = run(monkeypatch, capfd, *arguments)
     assert code == 0, err
     assert file in out

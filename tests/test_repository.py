@@ -15,8 +15,8 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # Data flows one way: a layer imports itself and what stands before it.
 LAYERS = (
-    *("_data_folders", "data", "models", "decoding", "checkpoints", "weights", "zoo_index", "download", "porting"),
-    *("cache", "registry", "verify", "train", "serving", "explain", "cli"),
+    *("_lazy", "_data_folders", "data", "models", "decoding", "checkpoints", "weights", "zoo_index", "download"),
+    *("porting", "cache", "registry", "verify", "train", "serving", "explain", "cli"),
 )
 
 # Module -> the only ones that may import it, as file names or folders.
@@ -66,6 +66,7 @@ IMPORTERS = {
 # made of them.
 TESTED_BY = {
     "_data_folders.py": "test_registry.py",
+    "_lazy.py": "test_data_package.py",
     "checkpoints/entries.py": "test_checkpoints_reader.py",
     "checkpoints/errors.py": "test_checkpoints_hostile.py",
     "checkpoints/inert.py": "test_checkpoints_hostile.py",
@@ -77,6 +78,7 @@ TESTED_BY = {
     "cli/check_sources.py": "test_cli_check.py",
     "cli/predict_forms.py": "test_cli_predict.py",
     "cli/predict_run.py": "test_cli_predict.py",
+    "cli/sources.py": "test_cli_predict.py",
     "cli/predict_tables.py": "test_cli_predict.py",
     "cli/serving.py": "test_cli_training.py",
     "data/records/state.py": "test_data_records_build.py",
@@ -107,8 +109,8 @@ TESTED_BY = {
     "data/pipeline/augment_ops.py": "test_data_pipeline_rand_augment.py",
     "data/pipeline/reading.py": "test_data_pipeline_training.py",
     "data/pipeline/windows.py": "test_data_pipeline_training.py",
-    "explain/watch.py": "test_explain_predict.py",
-    "explain/whole.py": "test_explain_predict.py",
+    "explain/timelines/watch.py": "test_explain_predict.py",
+    "explain/timelines/whole.py": "test_explain_predict.py",
     "explain/report/dataset.py": "test_explain_report_page.py",
     "explain/report/picture.py": "test_explain_report_figures.py",
     "explain/report/sections.py": "test_explain_report_page.py",
@@ -162,7 +164,7 @@ def layer_of(dotted):
     """Index in LAYERS of `kerasfast.<layer>...`; a public name such as `kerasfast.load` counts where it is defined."""
     name = dotted.split(".")[1]
     if name in kerasfast._PUBLIC:
-        name = kerasfast._PUBLIC[name][0].split(".")[1]
+        name = kerasfast._PUBLIC[name].partition(":")[0].partition(".")[0]
     return LAYERS.index(name)
 
 

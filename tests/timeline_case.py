@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from kerasfast.explain.timeline import Segment, Timeline
+from kerasfast.explain.timelines.timeline import Segment, Timeline
 
 LABELS = {
     "action": [*(f"Doing thing {number}" for number in range(8)), "Opening a door", "Lifting a bag"],

@@ -34,7 +34,7 @@ from kerasfast.data.miniature.render import object_masks, render
 from kerasfast.data.miniature.scripts import write_scripts
 from kerasfast.data.video import read_video
 from kerasfast.data.views import crops_of, scaled_clips
-from kerasfast.explain.attention_maps import METHODS, attention_maps
+from kerasfast.explain.maps.attention_maps import METHODS, attention_maps
 from kerasfast.models.classifier import build
 from kerasfast.registry import load
 

@@ -10,8 +10,10 @@ import json
 import sys
 from pathlib import Path
 
+from markdown_blocks import replace_block
+
 ROOT = Path(__file__).resolve().parent.parent
-BEGIN, END = "<!-- benchmarks/miniature.json -->\n", "<!-- end -->"
+SOURCE = "benchmarks/miniature.json"
 KEYS = ("verb", "object", "action", "motion")
 
 
@@ -40,15 +42,13 @@ def table(result: dict) -> str:
 
 def render(readme: str, result: dict) -> str:
     """The README with its figures brought up to date."""
-    before, _, rest = readme.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}{table(result)}{END}{after}"
+    return replace_block(readme, SOURCE, table(result))
 
 
 def main() -> None:
     path = ROOT / "README.md"
     readme = path.read_text("utf-8")
-    rendered = render(readme, json.loads((ROOT / "benchmarks" / "miniature.json").read_text("utf-8")))
+    rendered = render(readme, json.loads((ROOT / SOURCE).read_text("utf-8")))
     if "--check" in sys.argv:
         sys.exit(readme != rendered)
     path.write_text(rendered, "utf-8")

@@ -14,7 +14,7 @@ from kerasfast.cli.output_files import check_outputs
 from kerasfast.explain import DEFAULT_MODEL
 
 if TYPE_CHECKING:
-    from kerasfast.explain.embed import Features
+    from kerasfast.explain.features.embed import Features
 
 EXAMPLE = example(
     "kerasfast embed kitchen.mp4 --every 1",
@@ -42,15 +42,15 @@ def embed(
     force: Annotated[bool, typer.Option("--force", help="Write over files that exist.")] = False,
 ) -> None:
     """Write the features of each stretch of videos, with its times, for search, clustering or training."""
-    from kerasfast.cli.predict_run import find
+    from kerasfast.cli.sources import find
 
     arrays, parquet = folder / "features.npz", folder / "features.parquet"
     check_outputs((arrays, parquet), force)
     sources, failures = find(videos)  # before a model is loaded
     start_tensorflow()
     from kerasfast.data.errors import DataError
-    from kerasfast.explain import embed as module
-    from kerasfast.explain.feature_files import write_npz, write_parquet
+    from kerasfast.explain.features import embed as module
+    from kerasfast.explain.features.files import write_npz, write_parquet
     from kerasfast.explain.sources import shown
     from kerasfast.train.run import load_model
 

@@ -12,9 +12,10 @@ from rich.table import Table
 from kerasfast.cli.console import example, out, start_tensorflow
 from kerasfast.cli.output_files import check_outputs
 from kerasfast.explain import DEFAULT_MODEL
+from kerasfast.explain.sources import OVERLAY_ENDING
 
 if TYPE_CHECKING:
-    from kerasfast.explain.explanation import Explanation
+    from kerasfast.explain.maps.explanation import Explanation
 
 EXAMPLE = example(
     "kerasfast explain kitchen.mp4",
@@ -42,9 +43,9 @@ def explain(
     # Whether the folder takes files, before a model is loaded.
     check_outputs([folder / f"{video.stem}.png"], force=True)
     start_tensorflow()
-    from kerasfast.explain.classes import find_class, find_head
-    from kerasfast.explain.explanation import explain_video
-    from kerasfast.explain.heat import contact_sheet, heat_video
+    from kerasfast.explain.maps.classes import find_class, find_head
+    from kerasfast.explain.maps.explanation import explain_video
+    from kerasfast.explain.maps.heat import contact_sheet, heat_video
     from kerasfast.train.run import load_model
 
     try:
@@ -68,16 +69,16 @@ def explain(
 
 
 def _files(folder: Path, video: Path, head: str, index: int, method: str) -> tuple[Path, Path]:
-    """The contact sheet and the video."""
+    """The contact sheet and the video; the latter ends as what `kerasfast predict` leaves out of a folder."""
     name = f"{video.stem}-{head}-{index}-{method}"
-    return folder / f"{name}.png", folder / f"{name}.mp4"
+    return folder / f"{name}.png", folder / f"{name}{OVERLAY_ENDING}"
 
 
 def _summary(found: Explanation) -> Table:
     """What was explained, and where each pathway's evidence is strongest."""
     import numpy as np
 
-    from kerasfast.explain.attention_maps import METHODS
+    from kerasfast.explain.maps.attention_maps import METHODS
 
     table = Table("pathway", "strongest at", title=f"{METHODS[found.method]} for {escape(found.title)}")
     for pathway, maps in found.maps.items():

@@ -13,7 +13,8 @@ from kerasfast.cli.console import err, example
 from kerasfast.explain import DEFAULT_MODEL
 
 EXAMPLE = example(
-    "kerasfast predict kitchen.mp4 --timeline",
+    "kerasfast predict kitchen.mp4",
+    "kerasfast predict kitchen.mp4 --timeline --json --out seen",
     "kerasfast predict day.mp4 --every 2",
     "kerasfast predict videos/ 'more/*.mp4' --json --srt --out seen",
     "kerasfast predict kitchen.mp4 --host gpu1:8501 --model slowfast --card serving/slowfast",
@@ -37,13 +38,16 @@ def predict(
         str | None,
         typer.Option(
             metavar="CLIPSxCROPS",
-            help="One answer about the whole video, from so many clips and crops (3 or 1). This is what is done unless "
-            "--every or a form to write is given.",
-            show_default="10x3, or as calibrated",
+            help="One answer about the whole video, from so many clips and crops (3 or 1), in place of windows.",
+            show_default="windows; with --host 10x3, or as calibrated",
         ),
     ] = None,
     every: Annotated[
-        float | None, typer.Option(help="Score one window after the other, starting this many seconds apart.")
+        float | None,
+        typer.Option(
+            help="Start windows this many seconds apart, and print a row for each as it comes.",
+            show_default="side by side",
+        ),
     ] = None,
     crops: Annotated[int | None, typer.Option(help="Crops of a window, 1 or 3.", show_default="1")] = None,
     live: Annotated[
@@ -53,7 +57,7 @@ def predict(
     threshold: Annotated[
         float | None,
         typer.Option(
-            help="Score from which a class is written as seen.", show_default="as calibrated, or 0.5 of a sigmoid head"
+            help="Score from which a class counts as seen.", show_default="as calibrated, or 0.5 of a sigmoid head"
         ),
     ] = None,
     timeline: Annotated[bool, typer.Option("--timeline", help="Write a page with the player and all lanes.")] = False,
@@ -82,7 +86,7 @@ def predict(
         Path | None, typer.Option(help="With --host: the exported folder, or a copy of its assets.extra.")
     ] = None,
 ) -> None:
-    """Say what happens in videos, or when: as tables, or written as a page, a video, JSON, CSV or subtitles."""
+    """Say what happens in videos, and when: as tables, or written as a page, a video, JSON, CSV or subtitles."""
     asked = {"json": json, "csv": csv, "srt": srt, "timeline": timeline, "overlay": overlay}
     forms = [form for form, wanted in asked.items() if wanted]
     spread = None if views is None else parse_views(views)
@@ -93,14 +97,14 @@ def predict(
         "--timeline and --overlay show windows, and --views gives one answer about the whole video. Leave one out.": (
             spread is not None and (timeline or overlay)
         ),
-        "--crops are those of a window, with --every or what is written; of the whole video say --views 10x1.": (
-            crops is not None and (spread is not None or not (every is not None or forms))
+        "--crops are those of a window; of the whole video say --views 10x1.": (
+            crops is not None and (spread is not None or host is not None)
         ),
-        "--live and --all go with --every SECONDS, or with what is written of windows, and without --views.": (
-            live is not None and (spread is not None or not (every is not None or forms))
+        "--live and --all are about windows. Leave them out with --views and --host.": (
+            live is not None and (spread is not None or host is not None)
         ),
-        "--threshold says what is written as seen. Give it with --json, --csv, --srt, --timeline or --overlay.": (
-            threshold is not None and not forms
+        "--threshold says what is seen in windows, or written. Leave it out with the scores of --every and --views.": (
+            threshold is not None and not forms and (every is not None or spread is not None or host is not None)
         ),
         "--out and --force go with what is written: --json, --csv, --srt, --timeline or --overlay.": (
             (folder is not None or force) and not forms
@@ -118,15 +122,16 @@ def predict(
             raise ValueError(rule)
 
     from kerasfast.cli import predict_run
+    from kerasfast.cli.sources import find
 
-    sources, failures = predict_run.find(videos)
+    sources, failures = find(videos)
     if not sources:
         raise ValueError(" ".join(failures))
     if host is not None:
         work = predict_run.served(host, model, card, top, spread)
     else:
         from kerasfast.cli.predict_forms import Outputs
-        from kerasfast.explain.truth import Truth
+        from kerasfast.explain.timelines.truth import Truth
 
         outputs = Outputs(forms, folder, force, top, scores, None if truth is None else Truth(truth))
         paths = dict(zip(sources, outputs.paths(sources), strict=True))  # before a model is loaded

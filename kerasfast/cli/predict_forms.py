@@ -14,9 +14,9 @@ import typer
 from kerasfast.cli.output_files import check_outputs
 from kerasfast.data.annotations import VIDEO_SUFFIXES
 from kerasfast.explain.sources import OVERLAY_ENDING, Source, is_camera, is_file, title
-from kerasfast.explain.timeline import Timeline
-from kerasfast.explain.truth import Truth
-from kerasfast.explain.written import FORMS, write_form
+from kerasfast.explain.timelines.text_forms import FORMS, write_form
+from kerasfast.explain.timelines.timeline import Timeline
+from kerasfast.explain.timelines.truth import Truth
 
 # In the order in which they are written: what takes longest comes last.
 ENDINGS = {"json": ".json", "csv": ".csv", "srt": ".srt", "timeline": ".html", "overlay": OVERLAY_ENDING}
@@ -104,12 +104,12 @@ class Outputs:
             if form in FORMS:
                 write_form(timeline, path, form, **options)
             elif form == "timeline":
-                from kerasfast.explain.timeline_page import write_page
+                from kerasfast.explain.timelines.page import write_page
 
                 again = not is_camera(source) and (is_file(source) or isinstance(source, str))
                 write_page(timeline, path, video=source if again and not isinstance(source, int) else None)
             elif overlay and isinstance(source, Path):
-                from kerasfast.explain.overlay import write_overlay
+                from kerasfast.explain.timelines.overlay import write_overlay
 
                 write_overlay(timeline, source, path, top=min(self.top, _OVERLAY_TOP), progress=progress)
             else:

@@ -3,31 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from kerasfast.cli.console import err, out, progress, start_tensorflow
 from kerasfast.cli.predict_forms import Outputs
-from kerasfast.cli.predict_tables import in_words, note_other_views, show, timeline_row
+from kerasfast.cli.predict_tables import in_words, note_other_views, show, show_notes, show_timeline, timeline_row
 from kerasfast.data.errors import DataError
-from kerasfast.explain.sources import Source, each_once, find_sources, is_file, shown, title
+from kerasfast.explain.sources import Source, is_file, shown, title
 
 Work = Callable[[Source, bool], None]
-
-
-def find(videos: Sequence[str]) -> tuple[list[Source], list[str]]:
-    """The videos of all arguments, and why some arguments name none."""
-    found: list[Source] = []
-    failures = []
-    for video in videos:
-        # A number is a camera, unless there is such a file.
-        one = int(video) if video.isascii() and video.isdigit() and not Path(video).exists() else video
-        try:
-            found += find_sources(one)
-        except DataError as error:
-            failures.append(str(error))
-    return each_once(found), failures
 
 
 def served(host: str, model: str, card: Path | None, top: int, views: tuple[int, int] | None) -> Work:
@@ -75,34 +62,33 @@ def local(
     """
     start_tensorflow()
     from kerasfast.explain.predict import opened
-    from kerasfast.explain.watch import Watch
-    from kerasfast.explain.whole import predict_whole
+    from kerasfast.explain.timelines.watch import Watch
+    from kerasfast.explain.timelines.whole import predict_whole
 
     network, points = opened(model)
 
     def work(source: Source, alone: bool) -> None:
-        if outputs.forms and views is None:
-            watch = Watch(source, network, points=points, threshold=threshold, **windows)
-            _write_windows(watch, source, outputs, paths[source])
-        elif outputs.forms:
+        if views is not None:
             with progress("Clips") as report:
                 found = predict_whole(source, network, views, points=points, threshold=threshold, progress=report)
-            _write(found, source, outputs, paths[source])
-        elif windows["every"] is not None or not is_file(source):
+            if outputs.forms:
+                _write(found, source, outputs, paths[source])
+            else:
+                show(network, title(source), {head: rows[0] for head, rows in found.scores.items()}, top, points)
+                show_notes(found)
+        elif outputs.forms:
+            watch = Watch(source, network, points=points, threshold=threshold, **windows)
+            _look(watch, source, partial(_write, source=source, outputs=outputs, paths=paths[source]))
+        elif windows["every"] is None and is_file(source):
+            watch = Watch(source, network, points=points, threshold=threshold, **windows)
+            _look(watch, source, lambda found, **_: show_timeline(found, title(source), top))
+        else:
             if not alone:
                 out.print(title(source), style="bold", markup=False)
             if points is not None:
                 whole = in_words(points.protocol)
                 out.print(f"Scores only: the operating points are of whole videos ({whole}).", style="dim")
             _rows(Watch(source, network, keep=False, **windows), network, top)
-        else:
-            with progress("Clips") as report:
-                found = predict_whole(source, network, views, points=points, progress=report)
-            show(network, title(source), {head: rows[0] for head, rows in found.scores.items()}, top, points)
-            for note in found.notes:
-                out.print(note, style="dim", markup=False)
-            if found.ended is not None:
-                out.print(found.ended, style="yellow", markup=False)
 
     return work
 
@@ -125,8 +111,8 @@ def _rows(watch: Any, model: Any, top: int) -> None:
             out.print(watch.ended, style="yellow", markup=False)
 
 
-def _write_windows(watch: Any, source: Source, outputs: Outputs, paths: dict[str, Path]) -> None:
-    """Looks at a video window by window and writes what was seen, also where Ctrl-C ends it."""
+def _look(watch: Any, source: Source, use: Callable[..., None]) -> None:
+    """Looks at a video window by window and uses the timeline, also where Ctrl-C ends it."""
     total = _announced_seconds(source)
     try:
         with progress("Seconds") as report:
@@ -135,22 +121,23 @@ def _write_windows(watch: Any, source: Source, outputs: Outputs, paths: dict[str
     except KeyboardInterrupt:
         watch.close()
         if not watch.windows:
-            err.print(f"{title(source)}: interrupted before its first window; nothing is written.", markup=False)
+            err.print(f"{title(source)}: interrupted before its first window; nothing was seen.", markup=False)
             raise
         watch.interrupt()
-        _write(watch.timeline(), source, outputs, paths, overlay=False)
+        use(watch.timeline(), whole=False)
         raise
-    _write(watch.timeline(), source, outputs, paths)
+    use(watch.timeline(), whole=True)
 
 
-def _write(timeline: Any, source: Source, outputs: Outputs, paths: dict[str, Path], overlay: bool = True) -> None:
+def _write(timeline: Any, source: Source, outputs: Outputs, paths: dict[str, Path], whole: bool = True) -> None:
+    """Writes what is asked for; an overlay, which takes longest, of a whole timeline alone."""
     if outputs.truth is not None:
         timeline = outputs.truth.mark(timeline, source)
-    left = {form: path for form, path in paths.items() if overlay or form != "overlay"}
+    left = {form: path for form, path in paths.items() if whole or form != "overlay"}
     drawn = progress("Frames drawn") if "overlay" in left else contextlib.nullcontext()
     try:
         with drawn as report:
-            for path in outputs.write(timeline, source, paths, overlay=overlay, progress=report):
+            for path in outputs.write(timeline, source, paths, overlay=whole, progress=report):
                 left = {form: other for form, other in left.items() if other != path}
                 err.print(f"wrote {shown(path)}", markup=False, soft_wrap=True)
     except BaseException as error:
@@ -164,7 +151,7 @@ def _write(timeline: Any, source: Source, outputs: Outputs, paths: dict[str, Pat
             err.print(note, style="dim", markup=False, soft_wrap=True)
     if timeline.ended is not None:
         err.print(f"{title(source)}: {timeline.ended}", style="yellow", markup=False, soft_wrap=True)
-        left_out = ", without the overlay" if "overlay" in paths and not overlay else ""
+        left_out = ", without the overlay" if "overlay" in paths and not whole else ""
         err.print(f"What was seen until then is written{left_out}.", style="yellow")
 
 

@@ -1,4 +1,4 @@
-"""What `kerasfast predict` prints: tables of classes, answers, and a row a stretch of time."""
+"""What `kerasfast predict` prints: tables of classes and when they are seen, answers, and a row a stretch of time."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ from rich.markup import escape
 from rich.table import Table
 
 from kerasfast.cli.console import out
+from kerasfast.data.words import clock
 
 if TYPE_CHECKING:
+    from kerasfast.explain.timelines.timeline import Timeline
     from kerasfast.models.classifier import VideoClassifier
     from kerasfast.serving.served_card import Card
     from kerasfast.train.operating.points import Answer, OperatingPoints
+
+_STRETCHES = 4  # of a class in a table; JSON has all
 
 
 def show(
@@ -31,6 +35,29 @@ def show(
     out.print(table)
     if points is not None:
         out.print(answers_table(points.decide({head: scores[head] for head in points.heads})))
+
+
+def show_timeline(timeline: Timeline, title: str, top: int) -> None:
+    """The best classes of each head over all windows, and when they are seen."""
+    table = Table("head", "class", "score", "seen", title=escape(title))
+    for head, predictions in timeline.best(top).items():
+        for rank, found in enumerate(predictions):
+            seen = [one for one in timeline.segments if (one.head, one.index) == (head, found.index)]
+            times = ", ".join(f"{clock(one.start_seconds)} - {clock(one.end_seconds)}" for one in seen[:_STRETCHES])
+            more = f" and {len(seen) - _STRETCHES} more" if len(seen) > _STRETCHES else ""
+            last = rank == len(predictions) - 1
+            label = escape(found.label)
+            table.add_row("" if rank else head, label, f"{found.score:.3f}", times + more, end_section=last)
+    out.print(table)
+    show_notes(timeline)
+
+
+def show_notes(timeline: Timeline) -> None:
+    """What belongs beside a result, and why it is not of the whole video."""
+    for note in timeline.notes:
+        out.print(note, style="dim", markup=False)
+    if timeline.ended is not None:
+        out.print(timeline.ended, style="yellow", markup=False)
 
 
 def note_other_views(points: OperatingPoints | None, views: Mapping[str, int]) -> None:
@@ -55,16 +82,10 @@ def answers_table(answers: Mapping[str, Answer]) -> Table:
 def timeline_row(start: float, end: float, predictions: Mapping[str, Any]) -> Table:
     """One stretch of time: a line a head, the classes with their scores, as `kerasfast.decode` gives them."""
     row = Table.grid(padding=(0, 2, 0, 0), expand=True)
-    row.add_column(width=len("0:00:00.0 - 0:00:00.0"))
+    row.add_column(width=len("1:00:00.0 - 1:00:00.0"))
     row.add_column(width=max(map(len, predictions)))
     row.add_column(ratio=1)
     for number, (head, found) in enumerate(predictions.items()):
         classes = ", ".join(f"{escape(one.label)} [bold]{one.score:.2f}[/bold]" for one in found)
-        row.add_row("" if number else f"{_clock(start)} - {_clock(end)}", f"[dim]{head}[/dim]", classes)
+        row.add_row("" if number else f"{clock(start)} - {clock(end)}", f"[dim]{head}[/dim]", classes)
     return row
-
-
-def _clock(seconds: float) -> str:
-    """0:01:05.5 of 65.5 seconds."""
-    tenths = round(seconds * 10)
-    return f"{tenths // 36000}:{tenths // 600 % 60:02d}:{tenths // 10 % 60:02d}.{tenths % 10}"

@@ -1,7 +1,8 @@
 """Videos, annotations and records; each public name loads its module on first use."""
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from kerasfast._lazy import lazy_names
 
 if TYPE_CHECKING:
     from kerasfast.data import video as video
@@ -27,40 +28,29 @@ if TYPE_CHECKING:
     from kerasfast.data.records.build import build_records as build_records
     from kerasfast.data.records.cluster import build_records_on_beam as build_records_on_beam
 
-# Public name -> module that defines it.
-_MODULES = {
-    "ClipSpec": "clips",
-    "ColorJitter": "pipeline.color",
-    "DataError": "errors",
-    "LabelSpace": "labels",
-    "RandAugment": "pipeline.rand_augment",
-    "build_records": "records.build",
-    "build_records_on_beam": "records.cluster",
-    "diagnose_records": "checks.records",
-    "diagnose_videos": "checks.videos",
-    "find_frames": "annotations",
-    "find_videos": "annotations",
-    "from_folder": "folder_records",
-    "keep_freed_memory": "memory",
-    "named_damage": "pipeline.reading",
-    "read_charades_classes": "labels",
-    "read_charades_csv": "annotations",
-    "read_folder": "folder",
-    "read_list": "listing",
-    "testing_views": "pipeline.testing",
-    "training_clips": "pipeline.training",
-    "video_labels": "pipeline.testing",
+_PUBLIC = {
+    "ClipSpec": "clips:ClipSpec",
+    "ColorJitter": "pipeline.color:ColorJitter",
+    "DataError": "errors:DataError",
+    "LabelSpace": "labels:LabelSpace",
+    "RandAugment": "pipeline.rand_augment:RandAugment",
+    "build_records": "records.build:build_records",
+    "build_records_on_beam": "records.cluster:build_records_on_beam",
+    "diagnose_records": "checks.records:diagnose_records",
+    "diagnose_videos": "checks.videos:diagnose_videos",
+    "find_frames": "annotations:find_frames",
+    "find_videos": "annotations:find_videos",
+    "from_folder": "folder_records:from_folder",
+    "keep_freed_memory": "memory:keep_freed_memory",
+    "named_damage": "pipeline.reading:named_damage",
+    "read_charades_classes": "labels:read_charades_classes",
+    "read_charades_csv": "annotations:read_charades_csv",
+    "read_folder": "folder:read_folder",
+    "read_list": "listing:read_list",
+    "testing_views": "pipeline.testing:testing_views",
+    "training_clips": "pipeline.training:training_clips",
+    "video": "video",
+    "video_labels": "pipeline.testing:video_labels",
 }
-__all__ = sorted(_MODULES)
-
-
-def __getattr__(name: str) -> Any:
-    if name == "video":
-        return importlib.import_module(f"{__name__}.video")
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_MODULES})
+__all__ = sorted(_PUBLIC)
+__getattr__, __dir__ = lazy_names(__name__, _PUBLIC)

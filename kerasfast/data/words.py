@@ -1,4 +1,4 @@
-"""Names of videos as words of a message. Standard library alone."""
+"""Names and times of videos as words. Standard library alone."""
 
 from __future__ import annotations
 
@@ -16,3 +16,12 @@ def shown(source: str | Path | int) -> str:
     """
     name = f"/dev/video{source}" if isinstance(source, int) else _PASSWORD.sub(r"\1", str(source))
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in name)
+
+
+def clock(seconds: float) -> str:
+    """Seconds as people read them: `0:04.2`, `12:30.0`, `1:05:00.0`."""
+    tenths = round(max(seconds, 0.0) * 10)
+    minutes, tenths = divmod(tenths, 600)
+    hours, minutes = divmod(minutes, 60)
+    lead = f"{hours}:{minutes:02d}" if hours else f"{minutes}"
+    return f"{lead}:{tenths // 10:02d}.{tenths % 10}"

@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from kerasfast._lazy import lazy_names
 
 DEFAULT_MODEL = "slowfast_nano.miniature"  # its weights come with the package
 
-_MODULES = {
-    "Explanation": "explanation",
-    "Segment": "timeline",
-    "Timeline": "timeline",
-    "contact_sheet": "heat",
-    "explain_clip": "explanation",
-    "explain_video": "explanation",
-    "heat_video": "heat",
-    "write_form": "written",
-    "write_npz": "feature_files",
-    "write_overlay": "overlay",
-    "write_page": "timeline_page",
-    "write_parquet": "feature_files",
-    "write_report": "report.page",
+_PUBLIC = {
+    "Explanation": "maps.explanation:Explanation",
+    "Segment": "timelines.timeline:Segment",
+    "Timeline": "timelines.timeline:Timeline",
+    "contact_sheet": "maps.heat:contact_sheet",
+    "explain_clip": "maps.explanation:explain_clip",
+    "explain_video": "maps.explanation:explain_video",
+    "heat_video": "maps.heat:heat_video",
+    "write_form": "timelines.text_forms:write_form",
+    "write_npz": "features.files:write_npz",
+    "write_overlay": "timelines.overlay:write_overlay",
+    "write_page": "timelines.page:write_page",
+    "write_parquet": "features.files:write_parquet",
+    "write_report": "report.page:write_report",
 }
-__all__ = sorted(_MODULES)
-
-
-def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__all__ = sorted(_PUBLIC)
+__getattr__, __dir__ = lazy_names(__name__, _PUBLIC)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from kerasfast.explain import DEFAULT_MODEL
 from kerasfast.explain.sources import Source, find_sources
-from kerasfast.explain.timeline import Timeline
-from kerasfast.explain.truth import Truth
-from kerasfast.explain.watch import TIMEOUT_SECONDS, Watch
-from kerasfast.explain.whole import predict_whole
+from kerasfast.explain.timelines.timeline import Timeline
+from kerasfast.explain.timelines.truth import Truth
+from kerasfast.explain.timelines.watch import TIMEOUT_SECONDS, Watch
+from kerasfast.explain.timelines.whole import predict_whole
 
 if TYPE_CHECKING:
     from kerasfast.models.classifier import VideoClassifier
@@ -51,8 +51,8 @@ def predict(
             of the run, else 0.5 for sigmoid heads. A softmax head answers with its highest class.
         top: Keep the segments of so many classes of each head; None: of all.
         points: Operating points of a `model` that is no name or folder.
-        truth: Annotations, or the CSV file of them, as in `kerasfast.explain.truth.Truth`; a timeline gets those of its
-            video.
+        truth: Annotations, or the CSV file of them, as in `kerasfast.explain.timelines.truth.Truth`; a timeline gets
+            those of its video.
         live: Skip windows that the model is too slow for; None: for cameras alone.
         timeout: Seconds to wait for an address, pipe or camera that gives nothing; None: for ever.
         progress: Called after each window with the seconds of the video that were looked at.

@@ -15,7 +15,7 @@ from kerasfast.data.live_video import is_camera
 from kerasfast.data.words import shown
 
 Source = str | Path | int
-OVERLAY_ENDING = ".overlay.mp4"  # of a video that predict has drawn on
+OVERLAY_ENDING = ".overlay.mp4"  # of a video that predict or explain has drawn on
 _WILD = re.compile(r"[*?\[]")
 
 
@@ -24,7 +24,7 @@ def find_sources(videos: Source | Iterable[Source]) -> list[Source]:
 
     Args:
         videos: One or several of: a file of any name; a folder, of which all videos at any depth are taken by their
-            path (hidden ones, and overlays that predict has written, are left out); a pattern with `*`, `?`, `[...]` or
+            path (hidden ones, and overlays that predict or explain has written, are left out); a pattern with `*`, `?`, `[...]` or
             `**`, of which videos and folders are taken, or whatever matches if the pattern has an ending of its own, as
             `*.h264`; an address with `://`; a camera, by number or as "/dev/video0".
 

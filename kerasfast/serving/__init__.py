@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from kerasfast._lazy import lazy_names
 
-_MODULES = {
-    "ExportReport": "saved_model",
-    "FormatReport": "formats.export",
-    "export": "saved_model",
-    "export_format": "formats.export",
-    "load_format": "formats.export",
-    "write_serving_config": "config",
+_PUBLIC = {
+    "ExportReport": "saved_model:ExportReport",
+    "FormatReport": "formats.export:FormatReport",
+    "export": "saved_model:export",
+    "export_format": "formats.export:export_format",
+    "load_format": "formats.export:load_format",
+    "write_serving_config": "config:write_serving_config",
 }
-__all__ = sorted(_MODULES)
-
-
-def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__all__ = sorted(_PUBLIC)
+__getattr__, __dir__ = lazy_names(__name__, _PUBLIC)

@@ -5,29 +5,23 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from kerasfast._lazy import lazy_names
 
-_MODULES = {
-    "MeanAveragePrecision": "scoring.keras_metric",
-    "OperatingPoints": "operating.points",
-    "Recipe": "recipes.recipe",
-    "Result": "metrics",
-    "TrainResult": "fit",
-    "TrainingDivergedError": "callbacks",
-    "clip_features": "long_range",
-    "fit_clip_attention": "long_range",
-    "fit_operating_points": "operating.calibrate",
-    "fit_thresholds": "operating.thresholds",
-    "mean_average_precision": "metrics",
-    "score_videos": "evaluate",
-    "shuffled_control": "metrics",
-    "train": "fit",
+_PUBLIC = {
+    "MeanAveragePrecision": "scoring.keras_metric:MeanAveragePrecision",
+    "OperatingPoints": "operating.points:OperatingPoints",
+    "Recipe": "recipes.recipe:Recipe",
+    "Result": "metrics:Result",
+    "TrainResult": "fit:TrainResult",
+    "TrainingDivergedError": "callbacks:TrainingDivergedError",
+    "clip_features": "long_range:clip_features",
+    "fit_clip_attention": "long_range:fit_clip_attention",
+    "fit_operating_points": "operating.calibrate:fit_operating_points",
+    "fit_thresholds": "operating.thresholds:fit_thresholds",
+    "mean_average_precision": "metrics:mean_average_precision",
+    "score_videos": "evaluate:score_videos",
+    "shuffled_control": "metrics:shuffled_control",
+    "train": "fit:train",
 }
-__all__ = sorted(_MODULES)
-
-
-def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__all__ = sorted(_PUBLIC)
+__getattr__, __dir__ = lazy_names(__name__, _PUBLIC)

@@ -15,6 +15,7 @@ import jinja2
 from markupsafe import Markup
 
 from kerasfast import __version__
+from kerasfast.data.words import clock
 
 # Marks that turn the direction of the text around them: a file "photo_gpj.exe" must not read as "photo_exe.jpg".
 _DIRECTION_MARKS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -136,12 +137,3 @@ def _environment() -> jinja2.Environment:
     )
     environment.filters["clock"] = clock
     return environment
-
-
-def clock(seconds: float) -> str:
-    """Seconds as people read them: `0:04.2`, `12:30.0`, `1:05:00.0`."""
-    tenths = round(max(seconds, 0.0) * 10)
-    minutes, tenths = divmod(tenths, 600)
-    hours, minutes = divmod(minutes, 60)
-    lead = f"{hours}:{minutes:02d}" if hours else f"{minutes}"
-    return f"{lead}:{tenths // 10:02d}.{tenths % 10}"

@@ -10,8 +10,8 @@ from PIL import Image
 from timeline_case import LABELS, long_timeline, small_timeline, softmax_timeline
 
 from kerasfast.data.video_writer import write_video
-from kerasfast.explain.timeline import Segment, Timeline
-from kerasfast.explain.timeline_page import source_name, write_page
+from kerasfast.explain.timelines.page import source_name, write_page
+from kerasfast.explain.timelines.timeline import Segment, Timeline
 
 HOSTILE = [
     "<script>alert(1)</script>",

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from kerasfast.explain.timeline import Timeline
+from kerasfast.explain.timelines.timeline import Timeline
 
 
 def timeline(scores, **fields):

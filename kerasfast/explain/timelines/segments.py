@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kerasfast.explain.timeline import Segment
+from kerasfast.explain.timelines.timeline import Segment
 from kerasfast.train.operating.points import HeadPoint
 
 if TYPE_CHECKING:
@@ -16,11 +16,6 @@ if TYPE_CHECKING:
 
 THRESHOLD = 0.5  # of a sigmoid head for which nothing was fitted
 _TOUCH_SECONDS = 1e-6  # windows that lie side by side share a time, up to rounding
-
-
-def class_names(head: Head) -> tuple[str, ...]:
-    """The names of a head's classes; `class 17` where it has none."""
-    return head.labels or tuple(f"class {index}" for index in range(head.classes))
 
 
 def check_numbers(scores: Mapping[str, np.ndarray], model: str, when: str = "") -> None:

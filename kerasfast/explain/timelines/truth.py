@@ -14,7 +14,7 @@ from kerasfast.data.errors import DataError
 from kerasfast.data.labels import LabelSpace, read_charades_classes
 from kerasfast.data.listing import LIST_COLUMNS, read_list
 from kerasfast.explain.sources import Source, is_camera, shown, title
-from kerasfast.explain.timeline import Segment, Timeline
+from kerasfast.explain.timelines.timeline import Segment, Timeline
 
 
 class Truth:

@@ -11,8 +11,8 @@ from timeline_case import LABELS, small_timeline, softmax_timeline
 from kerasfast.data.errors import DataError
 from kerasfast.data.video import probe, read_video
 from kerasfast.data.video_writer import write_video
-from kerasfast.explain.overlay import _TICK, _cut, _font, _Panels, _shares, write_overlay
-from kerasfast.explain.timeline import Segment
+from kerasfast.explain.timelines.overlay import _TICK, _cut, _font, _Panels, _shares, write_overlay
+from kerasfast.explain.timelines.timeline import Segment
 
 
 def grey_video(path, width=96, height=72, seconds=4.0, fps=24):

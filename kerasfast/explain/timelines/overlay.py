@@ -16,8 +16,8 @@ from kerasfast.data.errors import DataError
 from kerasfast.data.video import VideoInfo, frames, probe
 from kerasfast.data.video_writer import write_video
 from kerasfast.explain.pages.template import clock, plain_text
-from kerasfast.explain.timeline import Timeline
-from kerasfast.explain.timeline_data import label_of, ordered_heads, threshold_of
+from kerasfast.explain.timelines.page_data import label_of, ordered_heads, threshold_of
+from kerasfast.explain.timelines.timeline import Timeline
 
 # Letters of a picture with fewer lines than this could not be read.
 _SHORT_SIDE = 480

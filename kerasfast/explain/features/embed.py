@@ -15,7 +15,7 @@ from kerasfast.data.stream import Window
 from kerasfast.data.video import OpenVideo
 from kerasfast.data.views import crops_of, scaled_clips
 from kerasfast.explain.sources import shown
-from kerasfast.explain.watch import TIMEOUT_SECONDS
+from kerasfast.explain.timelines.watch import TIMEOUT_SECONDS
 from kerasfast.train.predict import windows_of
 
 if TYPE_CHECKING:

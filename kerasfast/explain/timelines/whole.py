@@ -10,9 +10,10 @@ import numpy as np
 from kerasfast.data.errors import DataError
 from kerasfast.data.video import probe
 from kerasfast.data.views import readable_length
-from kerasfast.explain.segments import check_numbers, class_names, decisions, find_segments, seen_classes
+from kerasfast.decoding import class_names
 from kerasfast.explain.sources import Source, is_file, shown
-from kerasfast.explain.timeline import Timeline
+from kerasfast.explain.timelines.segments import check_numbers, decisions, find_segments, seen_classes
+from kerasfast.explain.timelines.timeline import Timeline
 from kerasfast.train.operating.points import VIEW_KEYS
 from kerasfast.train.predict import predict_video
 
@@ -40,7 +41,7 @@ def predict_whole(
         model: The model.
         views: `(clips, crops)`; None: those that the operating points were fitted to, or `(10, 3)`.
         points: Operating points of the model.
-        threshold: As in `kerasfast.explain.segments.decisions`.
+        threshold: As in `kerasfast.explain.timelines.segments.decisions`.
         top: Keep so many classes of each head; None: all that are seen.
         progress: Called after each clip with the clips done and the clips in all.
 

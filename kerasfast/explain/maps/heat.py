@@ -15,10 +15,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 from kerasfast.data.files import write_whole
 from kerasfast.data.video_writer import write_video
-from kerasfast.explain.attention_maps import METHODS
+from kerasfast.explain.maps.attention_maps import METHODS
 
 if TYPE_CHECKING:
-    from kerasfast.explain.explanation import Explanation
+    from kerasfast.explain.maps.explanation import Explanation
 
 _COLOURS = "plasma"  # even steps of brightness, which colour-blind readers see too
 _SMALLEST_PANEL = 256  # pixels; smaller frames are enlarged for the video

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from kerasfast.data.errors import DataError
-from kerasfast.explain.timeline import Segment, Timeline
-from kerasfast.explain.truth import Truth
+from kerasfast.explain.timelines.timeline import Segment, Timeline
+from kerasfast.explain.timelines.truth import Truth
 
 HEADS = {"verb": ("Open", "close"), "object": ("box", "door"), "action": ("closing a box", "Opening a DOOR", "waving")}
 

@@ -6,8 +6,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from kerasfast.data.video import probe, read_video
-from kerasfast.explain.explanation import Explanation
-from kerasfast.explain.heat import contact_sheet, heat, heat_video
+from kerasfast.explain.maps.explanation import Explanation
+from kerasfast.explain.maps.heat import contact_sheet, heat, heat_video
 
 
 def explanation(label="Opening a star", height=64, width=80, frames=16, **fields):

@@ -8,8 +8,8 @@ import re
 import numpy as np
 import pytest
 
-from kerasfast.explain.timeline import Segment, Timeline
-from kerasfast.explain.written import CSV_COLUMNS, FORMAT, to_csv, to_json, to_srt, write_form
+from kerasfast.explain.timelines.text_forms import CSV_COLUMNS, FORMAT, to_csv, to_json, to_srt, write_form
+from kerasfast.explain.timelines.timeline import Segment, Timeline
 
 CUE = re.compile(r"(\d+)\n(\d\d):(\d\d):(\d\d),(\d{3}) --> (\d\d):(\d\d):(\d\d),(\d{3})\n((?:[^\n]+\n?)+)")
 HOSTILE = ["a\nb", "x --> y", "--->", "<script>alert(1)</script>", "\r\n1\r\n00:00:00,000 --> 00:00:01,000\r\nfake"]

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from kerasfast.explain.segments import class_names, decisions, find_segments
+from kerasfast.decoding import class_names
+from kerasfast.explain.timelines.segments import decisions, find_segments
 from kerasfast.models.heads import Head
 from kerasfast.train.operating.calibration import Temperature
 from kerasfast.train.operating.points import HeadPoint, OperatingPoints

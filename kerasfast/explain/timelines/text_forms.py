@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from kerasfast.data.files import write_text
-from kerasfast.explain.timeline import Segment, Timeline
+from kerasfast.explain.timelines.timeline import Segment, Timeline
 
 FORMAT = "kerasfast-timeline-1"
 CSV_COLUMNS = ("source", "head", "index", "label", "start_seconds", "end_seconds", "score")

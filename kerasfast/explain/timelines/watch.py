@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kerasfast.data.errors import DataError
-from kerasfast.explain.segments import check_numbers, class_names, decisions, find_segments, seen_classes
+from kerasfast.decoding import class_names
 from kerasfast.explain.sources import Source, is_camera, shown
-from kerasfast.explain.timeline import Timeline
+from kerasfast.explain.timelines.segments import check_numbers, decisions, find_segments, seen_classes
+from kerasfast.explain.timelines.timeline import Timeline
 from kerasfast.train.predict import score_window, windows_of
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class Watch:
         points: Its operating points.
         every: Seconds from the start of a window to that of the next; None: its length.
         crops: Crops of a window, 1 or 3.
-        threshold: As in `kerasfast.explain.segments.decisions`.
+        threshold: As in `kerasfast.explain.timelines.segments.decisions`.
         live: Skip windows that the model is too slow for; None: for cameras alone.
         timeout: Seconds to wait for an address, pipe or camera that gives nothing; None: for ever.
         keep: Keep the scores of all windows for `timeline`, 1 kB a window at 228 classes; without, a source without end
@@ -120,7 +121,7 @@ class Watch:
             notes.append(
                 f"Thresholds are the operating points of the run, fitted to whole videos of {self._protocol['clips']} "
                 f"clips x {self._protocol['crops']} crops: the merged score of many views is not that of one window. "
-                "Give a threshold to choose another."
+                "Ask for one answer from these views, or give a threshold."
             )
         if self.skipped:
             notes.append(f"{_counted(self.skipped, 'window')} skipped to keep up with the source.")

@@ -9,8 +9,8 @@ import tensorflow as tf
 from bench_explain import cases, on_object
 
 import kerasfast as kf
-from kerasfast.explain import attention_maps as module
-from kerasfast.explain.attention_maps import METHODS, attention_maps
+from kerasfast.explain.maps import attention_maps as module
+from kerasfast.explain.maps.attention_maps import METHODS, attention_maps
 from kerasfast.models.layers import slow_frame_indices
 
 

@@ -9,8 +9,8 @@ from urllib.parse import SplitResult, quote, urlsplit
 
 from kerasfast.data.files import write_text
 from kerasfast.explain.pages.template import plain_text, render
-from kerasfast.explain.timeline import Timeline
-from kerasfast.explain.timeline_data import page_data
+from kerasfast.explain.timelines.page_data import page_data
+from kerasfast.explain.timelines.timeline import Timeline
 
 _STYLES = ("timeline.css",)
 _SCRIPTS = ("timeline_data.js", "timeline_player.js", "timeline_view.js", "timeline_lane.js", "timeline_table.js")

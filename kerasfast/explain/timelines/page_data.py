@@ -12,7 +12,7 @@ from matplotlib import colormaps
 from matplotlib.colors import to_hex
 
 from kerasfast.explain.pages.template import json_for_script, plain_text
-from kerasfast.explain.timeline import Segment, Timeline
+from kerasfast.explain.timelines.timeline import Segment, Timeline
 
 # Budgets that together keep the whole page below 3 MiB. Two hours at one window a second are 7,200 windows, of which
 # each of the 157 actions of Charades takes 11 kB.

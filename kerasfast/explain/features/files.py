@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from kerasfast.data.files import write_whole
-from kerasfast.explain.embed import Features
+from kerasfast.explain.features.embed import Features
 
 
 def write_npz(path: str | Path, videos: Sequence[Features]) -> None:

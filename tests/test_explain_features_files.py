@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from kerasfast.explain.embed import Features
-from kerasfast.explain.feature_files import write_npz, write_parquet
+from kerasfast.explain.features.embed import Features
+from kerasfast.explain.features.files import write_npz, write_parquet
 
 
 def features(source, windows, width=4, model="slow_nano"):

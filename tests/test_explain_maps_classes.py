@@ -2,7 +2,7 @@
 
 import pytest
 
-from kerasfast.explain.classes import find_class, find_head, label_of
+from kerasfast.explain.maps.classes import find_class, find_head
 from kerasfast.models.heads import Head
 
 LABELS = (
@@ -58,7 +58,6 @@ def test_long_lists_are_cut():
 
 def test_a_head_without_names_has_numbers():
     assert find_class("action", NUMBERED, "156") == 156
-    assert (label_of(NUMBERED, 17), label_of(NAMED, 1)) == ("class 17", "Closing a door")
     with pytest.raises(ValueError, match=r"no class names.*'door'\. Give a number from 0 to 156"):
         find_class("action", NUMBERED, "door")
 

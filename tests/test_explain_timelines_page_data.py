@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from timeline_case import BAG, DOOR, LABELS, long_timeline, small_timeline, softmax_timeline
 
-from kerasfast.explain import timeline_data
-from kerasfast.explain.timeline import Segment
-from kerasfast.explain.timeline_data import label_of, page_data, ramps, threshold_of
+from kerasfast.explain.timelines import page_data as module
+from kerasfast.explain.timelines.page_data import label_of, page_data, ramps, threshold_of
+from kerasfast.explain.timelines.timeline import Segment
 
 
 def decoded(data):
@@ -99,7 +99,7 @@ def test_no_action_is_not_seen():
 
 
 def test_a_group_shows_what_any_of_its_windows_sees(monkeypatch):
-    monkeypatch.setattr(timeline_data, "_STEPS", 2)
+    monkeypatch.setattr(module, "_STEPS", 2)
     data = page_data(softmax_timeline())
     seen = dict(zip([lane["label"] for lane in data["lanes"]], decoded(data)[1].tolist(), strict=True))
     assert data["group"] == 2
@@ -153,7 +153,7 @@ def test_a_day_fits():
 
 def test_lanes_give_way_where_names_fill_the_page(monkeypatch):
     """What is annotated and seen comes first, then the highest of each head; segments go with their lane."""
-    monkeypatch.setattr(timeline_data, "_LANE_BYTES", 500)  # four or five lanes of about 110
+    monkeypatch.setattr(module, "_LANE_BYTES", 500)  # four or five lanes of about 110
     truth = tuple(Segment("action", 100 + number, f"unknown {number}", 0.0, 1.0) for number in range(4))
     data = page_data(small_timeline(truth=truth))
     labels = [lane["label"] for lane in data["lanes"]]
@@ -163,7 +163,7 @@ def test_lanes_give_way_where_names_fill_the_page(monkeypatch):
 
 
 def test_the_segments_of_the_highest_scores_are_kept(monkeypatch):
-    monkeypatch.setattr(timeline_data, "_SEGMENTS", 2)
+    monkeypatch.setattr(module, "_SEGMENTS", 2)
     data = page_data(small_timeline())
     assert [score for *_, score in data["seen"]] == [0.9, 0.8] and data["omitted"] == 1
 

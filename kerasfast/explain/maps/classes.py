@@ -72,11 +72,6 @@ def find_class(name: str, head: Head, wanted: str | int) -> int:
     raise ValueError(f"No class of {name!r} matches {wanted!r}. {_nearest(str(wanted), labels)}")
 
 
-def label_of(head: Head, index: int) -> str:
-    """Name of a class; `class 17` where the head has no names."""
-    return head.labels[index] if head.labels else f"class {index}"
-
-
 def _nearest(wanted: str, labels: Sequence[str]) -> str:
     """A sentence that suggests what may be meant."""
     plain = {_plain(label): label for label in labels}

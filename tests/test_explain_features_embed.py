@@ -7,7 +7,7 @@ import kerasfast as kf
 from kerasfast.data.errors import DataError
 from kerasfast.data.video import read_video
 from kerasfast.data.video_writer import write_video
-from kerasfast.explain import embed as module
+from kerasfast.explain.features import embed as module
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,9 @@ from kerasfast.data.clips import clip_indices, test_starts, whole_video_indices
 from kerasfast.data.errors import DataError
 from kerasfast.data.video import OpenVideo
 from kerasfast.data.views import crops_of, readable_length
-from kerasfast.explain.attention_maps import METHODS, attention_maps
-from kerasfast.explain.classes import find_class, find_head, label_of
+from kerasfast.decoding import class_names
+from kerasfast.explain.maps.attention_maps import METHODS, attention_maps
+from kerasfast.explain.maps.classes import find_class, find_head
 from kerasfast.explain.sources import shown
 from kerasfast.models.classifier import check_frames
 
@@ -82,7 +83,7 @@ def explain_clip(
         frames: uint8 or float `(T, H, W, 3)`, RGB, 0..255, as the model takes them.
         head: Name of the head; None: the only one, or `action`.
         cls: The class: a name in any case, a part of it that no other has, or a number; None: that of highest score.
-        method: `gradcam`, `gradcam++` or `saliency`, see `kerasfast.explain.attention_maps`.
+        method: `gradcam`, `gradcam++` or `saliency`, see `kerasfast.explain.maps.attention_maps`.
         times: Seconds of the frames; by default from 0 on, at the rate of `model.clip`.
         source: Name of the video.
 
@@ -102,7 +103,7 @@ def explain_clip(
         method=method,
         head=head,
         index=index,
-        label=label_of(model.heads[head], index),
+        label=class_names(model.heads[head])[index],
         scores=scores,
         frames=np.clip(np.round(frames), 0, 255).astype(np.uint8),
         times=np.arange(len(frames)) * model.clip.stride / model.clip.fps if times is None else times,

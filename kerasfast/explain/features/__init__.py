@@ -1,0 +1,1 @@
+"""Videos as vectors, and the files of them."""

@@ -1,0 +1,1 @@
+"""Where in its frames a network looks for a class."""
