@@ -123,26 +123,19 @@ def test_maps_have_the_size_of_the_clip_and_reach_from_0_to_1(model, frames, met
         assert one.min() >= 0 and one.max() == pytest.approx(1)
 
 
-# Lowest ratio of a map's mass on the moving object to the object's share of the pixels; benchmarks/explain.json has
-# those of 100 clips, which lie higher.
-BOUNDS = {
-    ("gradcam", "slow"): 1.5,
-    ("gradcam", "fast"): 1.5,
-    ("gradcam++", "slow"): 1.5,
-    ("gradcam++", "fast"): 1.5,
-    ("saliency", "slow"): 1.5,
-    ("saliency", "fast"): 1.5,
-}
+# How many times as much of a map must lie on the moving object as by chance. Of 100 clips it is 3.7 to 4.4 times as
+# much, with untrained networks at most 2.3 times (benchmarks/explain.json); twelve clips scatter more.
+TIMES_CHANCE = 2.5
 
 
-@pytest.mark.parametrize("method", ["gradcam", "gradcam++", "saliency"])
+@pytest.mark.parametrize("method", METHODS)
 def test_the_mass_of_a_map_lies_on_the_object_that_moves(model, recognised, method):
     maps = [attention_maps(model, case.frames, "action", case.action, method) for case in recognised]
     chance = np.mean([case.on.mean() for case in recognised])
     assert 0.03 < chance < 0.2
     for path in ("slow", "fast"):
         mass = np.mean([on_object(one[path], case.on) for one, case in zip(maps, recognised, strict=True)])
-        assert mass / chance > BOUNDS[method, path], path
+        assert mass / chance > TIMES_CHANCE, path
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ PREDICTED = {
 MAP = {
     "mass_on_object": 0.2514,
     "share_of_pixels": 0.05,
+    "maps_without_evidence": 6,
     "ratio": 5.028,
     "ratio_95": [4.1, 6.2],
     "clips_above_chance": 0.94,
@@ -52,7 +53,7 @@ def test_a_row_for_each_video():
 def test_a_row_for_each_map():
     block = render_predict.explain_block(EXPLAINED)
     assert "| Grad-CAM++ | slow | 25.1% | 5.0% | **5.03** (4.10 to 6.20) | 94% | 1.40 | 0.98 |" in block
-    assert "of 100 generated test clips (seed 1)" in block
+    assert "of 100 generated test clips (seed 1)" in block and "left out (Grad-CAM++, slow: 6)." in block
 
 
 def test_the_page_is_of_the_committed_results():

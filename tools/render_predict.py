@@ -74,12 +74,19 @@ def explain_block(result: Mapping[str, Any]) -> str:
         *("clips above chance", "another clip's object", "random weights"),
     ]
     data = result["data"]
+    silent = [
+        f"{METHODS[method]}, {path}: {found['maps_without_evidence']}"
+        for method, paths in trained.items()
+        for path, found in paths.items()
+        if found["maps_without_evidence"]
+    ]
+    left_out = f" Clips of which nothing speaks for the class are left out ({'; '.join(silent)})." if silent else ""
     return (
         table(header, rows)
         + f"\nMaps of `{result['model']}` for the action of {data['clips']} generated test clips (seed "
         f"{data['miniature_seed']}) that it recognises, by `tools/bench_explain.py`. The last two columns are "
         "controls, in times chance too: the maps held against the object of another clip, and maps of untrained "
-        "networks."
+        f"networks.{left_out}"
     )
 
 
