@@ -1,5 +1,6 @@
 """`kerasfast predict`: what it prints and writes, where, and what it refuses."""
 
+import contextlib
 import csv
 import dataclasses
 import functools
@@ -464,6 +465,23 @@ def test_what_was_seen_before_an_interrupt_is_shown(predicts, video, monkeypatch
     out, err = predicts(video, "--threshold", "0", code=130)
     assert "0:00.0 - 0:01.1" in out and "Interrupted after 1.1 seconds." in out
     assert "Interrupted. 0 of 1 videos are done." in err
+
+
+@pytest.mark.parametrize("rows", [False, True])
+def test_an_interrupt_that_a_library_swallows_is_kept(predicts, video, monkeypatch, rows):
+    """As in the tracing of a graph, where an `except` without a class may meet it."""
+    score = watch_module.score_window
+
+    def swallowing(*arguments):
+        with contextlib.suppress(BaseException):
+            signal.raise_signal(signal.SIGINT)
+        return score(*arguments)
+
+    monkeypatch.setattr(watch_module, "score_window", swallowing)
+    before = signal.getsignal(signal.SIGINT)
+    out, err = predicts(video, *(("--every", "0.5") if rows else ()), "--top", "1", code=130)
+    assert signal.getsignal(signal.SIGINT) is before
+    assert out.count("verb") == 1 and "Interrupted. 0 of 1 videos are done." in err
 
 
 def test_an_interrupt_leaves_the_overlay_out(predicts, video, tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kerasfast.cli.console import err, out, progress, start_tensorflow
+from kerasfast.cli.interrupts import kept_interrupt
 from kerasfast.cli.predict_forms import Outputs
 from kerasfast.cli.predict_tables import in_words, note_other_views, show, show_notes, show_timeline, timeline_row
 from kerasfast.data.errors import DataError
@@ -99,13 +100,16 @@ def _rows(watch: Any, model: Any, top: int) -> None:
 
     skipped, damaged = 0, 0
     try:
-        for window in watch:
-            if dropped := watch.skipped - skipped:
-                out.print(f"... windows skipped, to keep up: {dropped}", style="dim")
-            if watch.damaged > damaged:
-                out.print(f"... damaged frames left out: {watch.damaged - damaged}", style="dim")
-            skipped, damaged = watch.skipped, watch.damaged
-            out.print(timeline_row(window.start_seconds, window.end_seconds, decode(model, window.scores, top)))
+        with kept_interrupt() as check:
+            for window in watch:
+                if dropped := watch.skipped - skipped:
+                    out.print(f"... windows skipped, to keep up: {dropped}", style="dim")
+                if watch.damaged > damaged:
+                    out.print(f"... damaged frames left out: {watch.damaged - damaged}", style="dim")
+                skipped, damaged = watch.skipped, watch.damaged
+                out.print(timeline_row(window.start_seconds, window.end_seconds, decode(model, window.scores, top)))
+                check()
+            check()
     finally:
         if watch.ended is not None:
             out.print(watch.ended, style="yellow", markup=False)
@@ -115,9 +119,11 @@ def _look(watch: Any, source: Source, use: Callable[..., None]) -> None:
     """Looks at a video window by window and uses the timeline, also where Ctrl-C ends it."""
     total = _announced_seconds(source)
     try:
-        with progress("Seconds") as report:
+        with progress("Seconds") as report, kept_interrupt() as check:
             for window in watch:
                 report(round(window.end_seconds), total)
+                check()
+            check()
     except KeyboardInterrupt:
         watch.close()
         if not watch.windows:

@@ -52,5 +52,5 @@ _PUBLIC = {
     "video": "video",
     "video_labels": "pipeline.testing:video_labels",
 }
-__all__ = sorted(_PUBLIC)
+__all__ = sorted(set(_PUBLIC) - {"video"})  # a module
 __getattr__, __dir__ = lazy_names(__name__, _PUBLIC)

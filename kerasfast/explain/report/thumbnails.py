@@ -78,12 +78,14 @@ def encode(frames: Sequence[Image.Image], limit_bytes: int) -> Thumbnail:
         limit_bytes: Bytes of the addresses; a thumbnail of the worst quality may still have more.
     """
     middle = frames[len(frames) // 2]
-    for kept in (frames, frames[::2], [middle]):
-        for quality in _QUALITIES:
-            still, moving = _webp([middle], quality), _webp(kept, quality, len(frames) / len(kept))
-            made = Thumbnail(moving, still, *middle.size)
-            if made.bytes <= limit_bytes:
-                return made
+    tries = (
+        Thumbnail(_webp(kept, quality, len(frames) / len(kept)), _webp([middle], quality), *middle.size)
+        for kept in (frames, frames[::2], [middle])
+        for quality in _QUALITIES
+    )
+    made = next(tries)
+    while made.bytes > limit_bytes and (smaller := next(tries, None)) is not None:
+        made = smaller
     return made
 
 
@@ -124,5 +126,5 @@ def _scaled(jpeg: bytes) -> Image.Image:
     with Image.open(io.BytesIO(jpeg)) as picture:
         picture = picture.convert("RGB")
     scale = SIDE / min(picture.size)
-    size = tuple(max(round(side * scale), 1) for side in picture.size)
-    return picture.resize(size, Image.Resampling.LANCZOS) if scale < 1 else picture
+    width, height = (max(round(side * scale), 1) for side in picture.size)
+    return picture.resize((width, height), Image.Resampling.LANCZOS) if scale < 1 else picture

@@ -73,15 +73,16 @@ def page_data(timeline: Timeline) -> dict[str, Any]:
     lanes, heads = _lanes(timeline, group, (*seen, *truth))
     number = {(lane.head, lane.index): position for position, lane in enumerate(lanes)}
     seen, truth = ([s for s in segments if (s.head, s.index) in number] for segments in (seen, truth))
-    scored = [lane for lane in lanes if lane.values is not None]
+    values = [lane.values for lane in lanes if lane.values is not None]
+    decisions = [np.packbits(lane.seen, bitorder="little") for lane in lanes if lane.seen is not None]
     return {
         "duration": round(max([timeline.duration_seconds, *(s.end_seconds for s in (*seen, *truth))]), 3),
         "starts": np.round(starts.astype(float), 3).tolist(),
         "ends": np.round(ends.astype(float), 3).tolist(),
         "group": group,
         "lanes": [lane.row(lane.values is not None) for lane in lanes],
-        "scores": _base64([lane.values for lane in scored]),
-        "decisions": _base64([np.packbits(lane.seen, bitorder="little") for lane in scored]),
+        "scores": _base64(values),
+        "decisions": _base64(decisions),
         "seen": [_row(segment, number) for segment in seen],
         "truth": [_row(segment, number) for segment in truth],
         "heads": heads,

@@ -113,7 +113,7 @@ def find_segments(
         if not len(values):
             continue
         seen = rules[head].decide(values)
-        classes = np.flatnonzero(seen.any(axis=0)).tolist()
+        classes: list[int] = np.flatnonzero(seen.any(axis=0)).tolist()
         if top is not None:
             highest = np.where(seen, values, -np.inf).max(axis=0)
             classes = sorted(classes, key=lambda c: -highest[c])[:top]

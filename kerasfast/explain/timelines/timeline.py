@@ -98,6 +98,6 @@ class Timeline:
         found: dict[str, list[Prediction]] = {}
         for head, scores in self.scores.items():
             highest = scores.max(axis=0) if len(scores) else np.zeros(0)
-            order = np.argsort(-highest.astype(np.float64), kind="stable")[:top].tolist()
+            order: list[int] = np.argsort(-highest.astype(np.float64), kind="stable")[:top].tolist()
             found[head] = [Prediction(c, self.labels[head][c], float(highest[c])) for c in order]
         return found

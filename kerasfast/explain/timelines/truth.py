@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from kerasfast.data.annotations import NEEDED_COLUMNS, LabelledVideos, VideoRow, read_charades_csv
+from kerasfast.data.annotations import NEEDED_COLUMNS, VideoRow, read_charades_csv
 from kerasfast.data.csv_rows import read_header, shortened
 from kerasfast.data.errors import DataError
 from kerasfast.data.labels import LabelSpace, read_charades_classes
@@ -35,20 +35,20 @@ class Truth:
         self._videos: Mapping[str, Path | str] | None = None  # of a list, the file of each video
         if set(NEEDED_COLUMNS) <= set(columns):
             self.labels = read_charades_classes(self.path.parent)
-            found = read_charades_csv(self.path, self.labels)
+            rows = read_charades_csv(self.path, self.labels).rows
         elif set(LIST_COLUMNS) <= set(columns):
-            found: LabelledVideos = read_list(self.path, activation="sigmoid", skip_missing=True)
-            self.labels, self._videos = found.labels, found.videos
+            found = read_list(self.path, activation="sigmoid", skip_missing=True)
+            self.labels, self._videos, rows = found.labels, found.videos, found.rows
         else:
             raise DataError(
                 f"{self.path}:1: annotations have the columns {', '.join(NEEDED_COLUMNS)} (Charades), or "
                 f"{', '.join(LIST_COLUMNS)} with start and end (a list). Received: {','.join(columns)!r}."
             )
-        self._rows = {row.id: row for row in found.rows}
+        self._rows = {row.id: row for row in rows}
 
     def row(self, source: Source) -> VideoRow | None:
         """The annotations of a video; None if there are none, or several that could be meant."""
-        if is_camera(source):
+        if isinstance(source, int) or is_camera(source):
             return None
         name = PurePosixPath(title(source))
         if self._videos is None:
@@ -56,7 +56,7 @@ class Truth:
         if isinstance(source, str):
             same = [row for row in self._rows if PurePosixPath(row).name == name.name]
             return self._rows[same[0]] if len(same) == 1 else None
-        path = Path(source).resolve()
+        path = source.resolve()
         for row, video in self._videos.items():
             if Path(video).resolve() == path:
                 return self._rows[row]
