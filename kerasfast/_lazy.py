@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pkgutil
+import importlib
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -19,7 +19,9 @@ def lazy_names(package: str, places: Mapping[str, str]) -> tuple[Callable[[str],
     def get(name: str) -> Any:
         if name not in places:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        return pkgutil.resolve_name(f"{package}.{places[name]}")
+        module, _, attribute = places[name].partition(":")
+        found = importlib.import_module(f"{package}.{module}")
+        return getattr(found, attribute) if attribute else found
 
     def names() -> list[str]:
         return sorted(sys.modules[package].__all__)

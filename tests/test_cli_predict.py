@@ -384,6 +384,7 @@ def test_options_that_do_not_go_together(says_no, video, tmp_path):
     assert "--views 10x1" in says_no(video, "--crops", "1", "--views", "3x1")
     assert "crops must be 1 or 3" in says_no(video, "--crops", "0", "--every", "1")
     assert "every must be a number" in says_no(video, "--every", "0")
+    assert "of what is no file rows of scores come" in says_no("987", "--threshold", "0.5")
     for scores in (("--every", "1"), ("--views", "3x1")):
         assert "--threshold says what is seen" in says_no(video, "--threshold", "0.5", *scores)
     assert "--out and --force go with what is written" in says_no(video, "--out", tmp_path)
@@ -482,6 +483,30 @@ def test_an_interrupt_that_a_library_swallows_is_kept(predicts, video, monkeypat
     out, err = predicts(video, *(("--every", "0.5") if rows else ()), "--top", "1", code=130)
     assert signal.getsignal(signal.SIGINT) is before
     assert out.count("verb") == 1 and "Interrupted. 0 of 1 videos are done." in err
+
+
+def test_a_job_that_ignores_interrupts_goes_on_to(predicts, video, monkeypatch):
+    """As one that a script has put into the background."""
+    score = watch_module.score_window
+
+    def interrupted(*arguments):
+        signal.raise_signal(signal.SIGINT)
+        return score(*arguments)
+
+    monkeypatch.setattr(watch_module, "score_window", interrupted)
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        out, _ = predicts(video, "--top", "1")
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert "verb" in out
+
+
+def test_what_failed_before_an_interrupt_is_said(predicts, video, tmp_path, monkeypatch):
+    interrupt_after(monkeypatch, 1)
+    _, err = predicts(tmp_path / "none.mp4", video, code=130)
+    assert "1 of 1 failed" in err and "none.mp4: no such file" in err and "Interrupted. 0 of 2" not in err
 
 
 def test_an_interrupt_leaves_the_overlay_out(predicts, video, tmp_path, monkeypatch):

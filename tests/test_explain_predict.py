@@ -121,6 +121,24 @@ def test_a_real_model_and_the_public_name(long_video):
     assert timeline.labels["verb"] == model.heads["verb"].labels
 
 
+def test_a_model_of_whole_videos_gives_one_answer(long_video):
+    """It cannot see windows; unless they are asked for, there are none."""
+    model = model_of(lambda batch: {"verb": np.ones((len(batch), 3))})
+    model.sampling = "video"
+    seconds = []
+    (timeline,) = predict(long_video, model, progress=seconds.append)
+    assert timeline.starts.tolist() == [0] and seconds == [timeline.duration_seconds]
+    assert timeline.notes == ("One answer about the whole video: 1 clips x 3 crops.",)
+    with pytest.raises(ValueError, match=r"Use predict_video, or kerasfast\.predict without every"):
+        next(predict(long_video, model, every=1))
+
+
+def test_views_and_windows_exclude_each_other(long_video):
+    for option in ({"every": 1}, {"crops": 3}):
+        with pytest.raises(ValueError, match=r"Give one\."):
+            predict(long_video, model_of(None), views=(2, 3), **option)
+
+
 def test_the_whole_video_by_views(long_video):
     model = kf.build("slow_nano", heads={"verb": 3, "action": kf.Head(2, "softmax")})
     (timeline,) = predict(long_video, model, views=(2, 3), threshold={"verb": 0.0})

@@ -11,7 +11,7 @@ def test_one_block_changes():
     assert found == PAGE.replace("other", "| new |") and replace_block(found, "b.json", "| new |") == found
 
 
-@pytest.mark.parametrize("page", ["nothing", "<!-- a.json -->\nnever closed"])
+@pytest.mark.parametrize("page", ["nothing", "<!-- a.json -->\nnever closed", PAGE.replace(END, "", 1)])
 def test_a_block_must_be_there(page):
     with pytest.raises(ValueError, match=r"no block of a\.json: write <!-- a\.json -->"):
         replace_block(page, "a.json", "x")

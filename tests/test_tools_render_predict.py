@@ -53,7 +53,10 @@ def test_a_row_for_each_video():
 def test_a_row_for_each_map():
     block = render_predict.explain_block(EXPLAINED)
     assert "| Grad-CAM++ | slow | 25.1% | 5.0% | **5.03** (4.10 to 6.20) | 94% | 1.40 | 0.98 |" in block
-    assert "of 100 generated test clips (seed 1)" in block and "left out (Grad-CAM++, slow: 6)." in block
+    assert (
+        "of 100 generated test clips (seed 1)" in block
+        and "left out (Grad-CAM++, slow, trained: 6; Grad-CAM++, slow, random: 6)." in block
+    )
 
 
 def test_the_page_is_of_the_committed_results():

@@ -65,20 +65,21 @@ def main() -> None:
     jobs = [(rows, clip.name, clip) for clip in clips]
     jobs += [(rows, f"{longest.name}, repeated", repeated)]
     jobs += [(large, f"{n} min", large_video(arguments.work, n, arguments.fps)) for n in arguments.minutes]
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
     for table, name, video in jobs:
         table[name] = child(video, arguments.model)
-        peaks = [row["peak_mib"] for row in large.values()]
-        result = {
-            "model": arguments.model,
-            "crops": 1,
-            "videos": rows,
-            "1080p": large,
-            "1080p_growth_mib": round(peaks[-1] - peaks[0], 1) if peaks else None,
-            "machine": machine(),
-            "versions": versions("tensorflow", "keras", "numpy", "av"),
-        }
-        write_json(arguments.out, result)
+    peaks = [row["peak_mib"] for row in large.values()]
+    result = {
+        "model": arguments.model,
+        "crops": 1,
+        "videos": rows,
+        "1080p": large,
+        "1080p_growth_mib": round(peaks[-1] - peaks[0], 1),
+        "machine": machine(),
+        "versions": versions("tensorflow", "keras", "numpy", "av"),
+    }
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    write_json(arguments.out, result)
+    print(arguments.out)
 
 
 def child(video: Path, model: str) -> dict[str, Any]:
@@ -93,12 +94,10 @@ def child(video: Path, model: str) -> dict[str, Any]:
 
 def measure(video: Path, model: str) -> dict[str, Any]:
     """Predict on a video: time, windows and memory."""
-    from kerasfast.data.memory import keep_freed_memory
     from kerasfast.explain.predict import predict
     from kerasfast.serving.turns import memory_mib
     from kerasfast.train.run import load_model
 
-    keep_freed_memory()  # as the command line does
     network = load_model(model)
     before = memory_mib("VmRSS")
     firsts: list[tuple[float, float]] = []  # wall seconds and seconds of video at the end of the first window

@@ -17,7 +17,7 @@ def replace_block(text: str, source: str, content: str) -> str:
         ValueError: The page has no such marker, or it is not closed.
     """
     before, begin, rest = text.partition(f"<!-- {source} -->\n")
-    _, end, after = rest.partition(END)
-    if not begin or not end:
+    old, end, after = rest.partition(END)
+    if not begin or not end or "<!--" in old:
         raise ValueError(f"The page has no block of {source}: write <!-- {source} --> and {END} where it belongs.")
     return f"{before}{begin}{content.strip()}\n{end}{after}"

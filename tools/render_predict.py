@@ -75,8 +75,9 @@ def explain_block(result: Mapping[str, Any]) -> str:
     ]
     data = result["data"]
     silent = [
-        f"{METHODS[method]}, {path}: {found['maps_without_evidence']}"
-        for method, paths in trained.items()
+        f"{METHODS[method]}, {path}, {weights}: {found['maps_without_evidence']}"
+        for weights, methods in (("trained", trained), ("random", random))
+        for method, paths in methods.items()
         for path, found in paths.items()
         if found["maps_without_evidence"]
     ]
@@ -85,8 +86,8 @@ def explain_block(result: Mapping[str, Any]) -> str:
         table(header, rows)
         + f"\nMaps of `{result['model']}` for the action of {data['clips']} generated test clips (seed "
         f"{data['miniature_seed']}) that it recognises, by `tools/bench_explain.py`. The last two columns are "
-        "controls, in times chance too: the maps held against the object of another clip, and maps of untrained "
-        f"networks.{left_out}"
+        "controls, in times chance too: the maps held against the object of another clip, and maps of an "
+        f"untrained network.{left_out}"
     )
 
 

@@ -41,10 +41,15 @@ app.command("report", epilog=report.EXAMPLE)(report.report)
 app.command("bench", epilog=bench.EXAMPLE)(bench.bench)
 app.command("export", epilog=serving.EXAMPLE)(serving.export)
 
+# Windows of a long video come and go for hours. Freed memory that glibc keeps is cut up meanwhile, by 15 kB a window of
+# 1080p, and makes nothing faster there.
+_WINDOWED = {"predict", "explain", "embed"}
+
 
 def main() -> None:
     """Run the command line: exit code 0, or 2 with one sentence where the input is bad."""
-    keep_freed_memory()
+    if not _WINDOWED & set(sys.argv[1:2]):
+        keep_freed_memory()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow greets on standard error otherwise
     try:
         app(prog_name="kerasfast")

@@ -123,10 +123,15 @@ def predict(
 
     from kerasfast.cli import predict_run
     from kerasfast.cli.sources import find
+    from kerasfast.explain.sources import is_file, title
 
     sources, failures = find(videos)
     if not sources:
         raise ValueError(" ".join(failures))
+    if threshold is not None and not forms and (streams := [source for source in sources if not is_file(source)]):
+        raise ValueError(
+            f"--threshold says what is seen; of what is no file rows of scores come. Received: {title(streams[0])}."
+        )
     if host is not None:
         work = predict_run.served(host, model, card, top, spread)
     else:
@@ -159,6 +164,7 @@ def _each(sources: Sequence, failures: list[str], work: Callable) -> None:
 
     alone = len(sources) + len(failures) == 1
     done = 0
+    interrupted = False
     try:
         for source in sources:
             try:
@@ -170,10 +176,13 @@ def _each(sources: Sequence, failures: list[str], work: Callable) -> None:
             else:
                 done += 1
     except KeyboardInterrupt:
-        err.print(f"Interrupted. {done} of {len(sources)} videos are done.", style="yellow")
-        raise typer.Exit(130) from None
+        interrupted = True
     if failures:
         err.print(f"{len(failures)} of {done + len(failures)} failed:", style="red")
         for failure in failures:
             err.print(shown(failure), style="red", markup=False, soft_wrap=True)
+    if interrupted:
+        err.print(f"Interrupted. {done} of {len(sources)} videos are done.", style="yellow")
+        raise typer.Exit(130)
+    if failures:
         raise typer.Exit(1)

@@ -67,11 +67,17 @@ def local(
     from kerasfast.explain.timelines.whole import predict_whole
 
     network, points = opened(model)
+    spread = views is not None or (network.sampling == "video" and windows["every"] is None)
 
     def work(source: Source, alone: bool) -> None:
-        if views is not None:
-            with progress("Clips") as report:
-                found = predict_whole(source, network, views, points=points, threshold=threshold, progress=report)
+        if spread:
+            with progress("Clips") as report, kept_interrupt() as check:
+
+                def clip_done(done: int, total: int) -> None:
+                    report(done, total)
+                    check()
+
+                found = predict_whole(source, network, views, points=points, threshold=threshold, progress=clip_done)
             if outputs.forms:
                 _write(found, source, outputs, paths[source])
             else:

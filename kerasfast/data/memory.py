@@ -18,8 +18,8 @@ def keep_freed_memory() -> bool:
 
     A clip of 32 frames goes through some 30 MB of buffers on its way into a batch. Handed back and asked for again,
     each page of them is cleared anew, which takes up to a quarter of a clip's time (`tools/bench_data.py` measures
-    both). The process keeps what it needed at its peak. The command line calls this for itself; in a program of your
-    own call it before the first batch.
+    both). The process keeps what it needed at its peak, and over hours a little more. The command line calls this for
+    itself where it reads records; in a program of your own call it before the first batch.
 
     Returns:
         Whether it could: False where the C library is not glibc, or where the environment says otherwise.

@@ -46,7 +46,8 @@ def predict(
             side.
         crops: Crops of a window, 1 (centre) or 3, merged by the rule of each head.
         views: `(clips, crops)`, such as `(10, 3)`: one answer about each whole video instead, by the protocol of
-            `kerasfast.evaluate`; the timeline has one window then.
+            `kerasfast.evaluate`; the timeline has one window then. Of a model whose `sampling` is `video` there is no
+            other.
         threshold: Score from which a class counts as seen, for all heads or by head; None: that of the operating points
             of the run, else 0.5 for sigmoid heads. A softmax head answers with its highest class.
         top: Keep the segments of so many classes of each head; None: of all.
@@ -77,15 +78,21 @@ def predict(
     ([0.0, 1.0], 2.0, (2, 8))
     """
     sources = find_sources(videos)
-    if views is not None and every is not None:
-        raise ValueError("views spreads clips over the whole video, every starts one after the other. Give one.")
+    if views is not None and (every is not None or crops != 1):
+        raise ValueError(
+            "views=(clips, crops) spreads clips over the whole video, every and crops are about windows. Give one."
+        )
     annotated = truth if truth is None or isinstance(truth, Truth) else Truth(truth)  # before a model is loaded
     network, fitted = opened(model, points)
 
+    spread = views is not None or (network.sampling == "video" and every is None)
+
     def run() -> Iterator[Timeline]:
         for source in sources:
-            if views is not None:
+            if spread:
                 found = predict_whole(source, network, views, points=fitted, threshold=threshold, top=top)
+                if progress is not None:
+                    progress(found.duration_seconds)
                 yield found if annotated is None else annotated.mark(found, source)
                 continue
             options = {"every": every, "crops": crops, "live": live, "timeout": timeout}

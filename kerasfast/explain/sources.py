@@ -24,9 +24,9 @@ def find_sources(videos: Source | Iterable[Source]) -> list[Source]:
 
     Args:
         videos: One or several of: a file of any name; a folder, of which all videos at any depth are taken by their
-            path (hidden ones, and overlays that predict or explain has written, are left out); a pattern with `*`, `?`, `[...]` or
-            `**`, of which videos and folders are taken, or whatever matches if the pattern has an ending of its own, as
-            `*.h264`; an address with `://`; a camera, by number or as "/dev/video0".
+            path (hidden ones, and overlays that predict or explain has written, are left out); a pattern with `*`, `?`,
+            `[...]` or `**`, of which videos and folders are taken, or whatever matches if the pattern has an ending of
+            its own, as `*.h264`; an address with `://`; a camera, by number or as "/dev/video0".
 
     Returns:
         Paths, addresses as they were, and numbers of cameras.

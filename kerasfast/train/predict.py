@@ -139,7 +139,7 @@ def windows_of(
     if model.sampling == "video":
         raise ValueError(
             f"A timeline needs a model that sees clips. Received: {model.name}, whose weights see frames of a whole "
-            "video in one view. Use predict_video, or `kerasfast predict` with --views 1x1."
+            "video in one view. Use predict_video, or kerasfast.predict without every."
         )
     if every is not None and not 0 < every < float("inf"):
         raise ValueError(f"every must be a number of seconds above 0. Received: every={every!r}.")

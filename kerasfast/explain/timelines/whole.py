@@ -59,7 +59,8 @@ def predict_whole(
         )
     rules = decisions(model.heads, points, threshold)
     fitted = points.protocol if points is not None else {}
-    options: dict[str, Any] = {"clips": VIEWS[0], "crops": VIEWS[1]} | {
+    clips = 1 if model.sampling == "video" else VIEWS[0]
+    options: dict[str, Any] = {"clips": clips, "crops": VIEWS[1]} | {
         key: fitted[key] for key in VIEW_KEYS if key in fitted
     }
     if views is not None:
