@@ -4,7 +4,7 @@ import re
 
 import pytest
 from documentation import ROOT
-from page_case import open_page
+from page_case import assert_valid_html, open_page
 
 SITE = ROOT / "site"
 pytestmark = pytest.mark.docs
@@ -38,6 +38,10 @@ def test_no_page_fetches_from_another_machine(html):
         addresses = _FETCHING.findall(text)
         assert page == "404.html" or addresses, page
         assert [address for address in addresses if address.startswith(("http:", "https:", "//"))] == [], page
+
+
+def test_every_page_is_valid(html):
+    assert_valid_html(*(SITE / page for page in html))
 
 
 def test_examples_of_docstrings_are_code(html):

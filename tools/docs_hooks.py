@@ -48,6 +48,20 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     return _LINK.sub(lambda found: site_link(found[1], here, page.file.src_uri), markdown)
 
 
+def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
+    return as_html_has_it(output)
+
+
+def on_post_template(output_content: str, template_name: str, config: MkDocsConfig) -> str:
+    return as_html_has_it(output_content) if template_name.endswith(".html") else output_content
+
+
+def as_html_has_it(page: str) -> str:
+    """A page without the three attributes of the theme that the Nu Html Checker calls errors."""
+    page = re.sub(r'(<input\b[^>]*type="checkbox"[^>]*?) autocomplete="off"', r"\1", page)
+    return re.sub(r'(<(?:input|label)\b[^>]*?) (?:autocorrect="off"|tabindex="")', r"\1", page)
+
+
 def site_link(target: str, source: str, page: str) -> str:
     """A link of a file of the repository, as it has to be on the site.
 
