@@ -102,6 +102,7 @@ def test_the_default_model_needs_no_network(monkeypatch, capfd, video):
     code, out, err = run(monkeypatch, capfd, "predict", video, "--views", "1x1", "--top", "1")
     assert code == 0, err
     assert any(label in out for label in load_model(DEFAULT_MODEL).heads["verb"].labels)
+    assert "knows generated videos alone" in err
 
 
 def test_it_tells_what_is_seen_and_when(predicts, video):

@@ -119,6 +119,15 @@ def test_lanes(opened):
     opened.assert_quiet()
 
 
+def test_windows_of_unequal_length_leave_no_gap(browser, tmp_path):
+    """The last one is shorter where the video ended inside of it."""
+    scores = {"action": np.tile(np.array([0.9, 0.05, 0.05], np.float32), (4, 1))}
+    timeline = softmax_timeline(scores=scores, ends=np.array([1.0, 2.0, 3.0, 3.4]), segments=(), seen=None)
+    with open_page(browser, write_page(timeline, tmp_path / "page.html")) as opened:
+        bars = columns(opened, "Lifting a bag", 0.4)
+        assert len(bars) > 100 and (bars == bars[0]).all()
+
+
 def test_a_softmax_head(browser, tmp_path):
     """Seen is the class that a window answers with; there is no threshold to draw or to name."""
     path = write_page(softmax_timeline(), tmp_path / "page.html")

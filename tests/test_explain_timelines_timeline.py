@@ -60,3 +60,18 @@ def test_what_is_added_later_has_defaults():
     assert (plain.segments, plain.truth, plain.ended, plain.notes, plain.seen) == ((), (), None, (), None)
     with pytest.raises(TypeError):
         Timeline("a", "b", np.zeros(0), np.zeros(0), {}, {}, {}, (), (), "ended")
+
+
+@pytest.mark.parametrize(
+    ("starts", "ends", "turns"),
+    [
+        ([0, 1, 2], [1, 2, 3], [1, 2]),
+        ([0, 0.5, 1], [1, 1.5, 2], [0.75, 1.25]),
+        ([0, 4, 8], [4, 8, 9], [4, 8]),  # the last is padded: half-way between the middles would be 7.25
+        ([0, 5], [1, 6], [3]),  # nothing was seen between them
+        ([0], [1], []),
+    ],
+)
+def test_when_windows_take_over(starts, ends, turns):
+    found = timeline(np.zeros((len(starts), 3)))
+    np.testing.assert_allclose(dataclasses.replace(found, starts=starts, ends=ends).turns, turns)

@@ -13,6 +13,7 @@ from kerasfast.cli.interrupts import kept_interrupt
 from kerasfast.cli.predict_forms import Outputs
 from kerasfast.cli.predict_tables import in_words, note_other_views, show, show_notes, show_timeline, timeline_row
 from kerasfast.data.errors import DataError
+from kerasfast.explain import DEFAULT_MODEL
 from kerasfast.explain.sources import Source, is_file, shown, title
 
 Work = Callable[[Source, bool], None]
@@ -67,6 +68,8 @@ def local(
     from kerasfast.explain.timelines.whole import predict_whole
 
     network, points = opened(model)
+    if model == DEFAULT_MODEL:
+        err.print(f"{model} knows generated videos alone; --model names a network for real ones.", style="dim")
     spread = views is not None or (network.sampling == "video" and windows["every"] is None)
 
     def work(source: Source, alone: bool) -> None:

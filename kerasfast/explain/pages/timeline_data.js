@@ -1,6 +1,6 @@
 /** The values of the page as the other scripts use them. */
 
-/** Reads the JSON of the page; see `page_data` in timeline_data.py for what it holds. */
+/** Reads the JSON of the page; see `page_data` in page_data.py for what it holds. */
 function readTimeline() {
   const data = JSON.parse(document.getElementById("page-data").textContent);
   const scores = rowsOf(data.scores, data.starts.length);
@@ -23,13 +23,17 @@ function readTimeline() {
   return { ...data, lanes, segments, windows, heads: headsOf(data, lanes) };
 }
 
-/** The scored windows. They overlap: each stands for the time to which its middle is the nearest. */
+/** The scored windows. Where they overlap, each stands for the time to which its middle is the nearest. */
 class Windows {
   constructor(starts, ends) {
     this.starts = starts;
     this.ends = ends;
     this.middles = starts.map((start, index) => (start + ends[index]) / 2);
-    const between = this.middles.map((middle, index) => (middle + this.middles[index - 1]) / 2);
+    // Within the overlap: the last window may be shorter, and half-way between the middles before it begins.
+    const between = this.middles.map((middle, index) => {
+      const bounds = [starts[index], ends[index - 1]];
+      return Math.min(Math.max((middle + this.middles[index - 1]) / 2, Math.min(...bounds)), Math.max(...bounds));
+    });
     // Never outside of the window itself: where a camera dropped frames, nothing was seen.
     this.from = starts.map((start, index) => (index ? Math.max(start, between[index]) : start));
     this.to = ends.map((end, index) => (index + 1 < ends.length ? Math.min(end, between[index + 1]) : end));

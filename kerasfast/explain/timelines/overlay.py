@@ -66,14 +66,14 @@ def write_overlay(
     if not len(timeline.starts):
         raise ValueError("An overlay needs scores of at least one window. Received: none.")
     info = probe(video)
-    middles = (np.asarray(timeline.starts) + np.asarray(timeline.ends)) / 2
+    turns = timeline.turns
     rate = float(as_rate(info.fps))
 
     def drawn() -> Iterator[np.ndarray]:
         shown, panels, panel = -1, None, None
         for index, frame in enumerate(_until_it_breaks(video, info)):
             picture = _in_proportion(frame, info)
-            nearest = _nearest(middles, index / rate)
+            nearest = int(np.searchsorted(turns, index / rate, side="right"))
             panels = panels or _Panels(timeline, top, picture.shape[1], picture.shape[0])
             if panel is None or nearest != shown:
                 shown, panel = nearest, panels.draw(nearest)
@@ -108,15 +108,6 @@ def _in_proportion(frame: np.ndarray, info: VideoInfo) -> np.ndarray:
     size = (width * aspect, height) if aspect > 1 else (width, height / aspect)
     even = (round(size[0] / 2) * 2, round(size[1] / 2) * 2)
     return np.asarray(Image.fromarray(frame).resize(even, Image.Resampling.BILINEAR))
-
-
-def _nearest(middles: np.ndarray, seconds: float) -> int:
-    right = int(np.searchsorted(middles, seconds))
-    if right == 0:
-        return 0
-    if right == len(middles):
-        return right - 1
-    return right if middles[right] - seconds <= seconds - middles[right - 1] else right - 1
 
 
 @dataclass(frozen=True)

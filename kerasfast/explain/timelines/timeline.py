@@ -70,6 +70,18 @@ class Timeline:
         """When the last window ends; 0 without windows."""
         return float(self.ends[-1]) if len(self.ends) else 0.0
 
+    @property
+    def turns(self) -> np.ndarray:
+        """When each window but the first begins to stand for the time, `(windows - 1,)`.
+
+        Where two overlap, half-way between their middles, but within the overlap: the last window may be shorter than
+        the others.
+        """
+        starts, ends = np.asarray(self.starts, np.float64), np.asarray(self.ends, np.float64)
+        middles = (starts + ends) / 2
+        low, high = np.minimum(starts[1:], ends[:-1]), np.maximum(starts[1:], ends[:-1])
+        return np.clip((middles[1:] + middles[:-1]) / 2, low, high)
+
     def sees(self, head: str) -> np.ndarray:
         """Which classes of a head are seen in each window, bool `(windows, classes)`.
 
