@@ -19,9 +19,9 @@ export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
 demo: $(VENV)/.installed
 	$(BIN)/kerasfast demo out/demo $(if $(SMOKE),--smoke)
 
-# Two processes, each with files of its own: much of a test is Python and the making of graphs, on one core.
+# Three processes for two cores, each with files of its own: much of a test is Python on one core, or waits for a browser.
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow and not parity and not io and not docs"
+	$(BIN)/python -m pytest -q -n 3 --dist loadfile -m "not slow and not parity and not io and not docs"
 
 # Records in a bucket, on an S3 server on loopback. Bytecode is written as modules are imported, not for all of
 # TensorFlow at its installation, which takes a minute more.
