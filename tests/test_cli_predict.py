@@ -1,6 +1,5 @@
 """`kerasfast predict`: what it prints and writes, where, and what it refuses."""
 
-import contextlib
 import csv
 import dataclasses
 import functools
@@ -469,41 +468,6 @@ def test_what_was_seen_before_an_interrupt_is_shown(predicts, video, monkeypatch
     assert "Interrupted. 0 of 1 videos are done." in err
 
 
-@pytest.mark.parametrize("rows", [False, True])
-def test_an_interrupt_that_a_library_swallows_is_kept(predicts, video, monkeypatch, rows):
-    """As in the tracing of a graph, where an `except` without a class may meet it."""
-    score = watch_module.score_window
-
-    def swallowing(*arguments):
-        with contextlib.suppress(BaseException):
-            signal.raise_signal(signal.SIGINT)
-        return score(*arguments)
-
-    monkeypatch.setattr(watch_module, "score_window", swallowing)
-    before = signal.getsignal(signal.SIGINT)
-    out, err = predicts(video, *(("--every", "0.5") if rows else ()), "--top", "1", code=130)
-    assert signal.getsignal(signal.SIGINT) is before
-    assert out.count("verb") == 1 and "Interrupted. 0 of 1 videos are done." in err
-
-
-def test_a_job_that_ignores_interrupts_goes_on_to(predicts, video, monkeypatch):
-    """As one that a script has put into the background."""
-    score = watch_module.score_window
-
-    def interrupted(*arguments):
-        signal.raise_signal(signal.SIGINT)
-        return score(*arguments)
-
-    monkeypatch.setattr(watch_module, "score_window", interrupted)
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        out, _ = predicts(video, "--top", "1")
-        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-    finally:
-        signal.signal(signal.SIGINT, before)
-    assert "verb" in out
-
-
 def test_what_failed_before_an_interrupt_is_said(predicts, video, tmp_path, monkeypatch):
     interrupt_after(monkeypatch, 1)
     _, err = predicts(tmp_path / "none.mp4", video, code=130)
@@ -544,7 +508,12 @@ def test_ctrl_c_on_a_silent_source(tmp_path, a_run):
     os.mkfifo(pipe)
     command = [sys.executable, "-m", "kerasfast.cli.main", "predict", pipe, "--model", a_run]
     command += ["--json", "--srt", "--threshold", "0", "--every", "5", "--out", tmp_path / "seen"]
-    process = subprocess.Popen([*map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # A job in the background ignores the signal, and so do the processes that it starts, unless it is handled here.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        process = subprocess.Popen([*map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
     delivered, gone = threading.Event(), threading.Event()
 
     def camera():

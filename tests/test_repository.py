@@ -76,7 +76,6 @@ TESTED_BY = {
     "checkpoints/torch_files.py": "test_checkpoints_reader.py",
     "checkpoints/zip_members.py": "test_checkpoints_hostile.py",
     "cli/check_sources.py": "test_cli_check.py",
-    "cli/interrupts.py": "test_cli_predict.py",
     "cli/predict_forms.py": "test_cli_predict.py",
     "cli/predict_run.py": "test_cli_predict.py",
     "cli/sources.py": "test_cli_predict.py",

@@ -10,7 +10,6 @@ from rich.markup import escape
 from rich.table import Table
 
 from kerasfast.cli.console import err, example, out, progress, start_tensorflow
-from kerasfast.cli.interrupts import kept_interrupt
 from kerasfast.cli.output_files import check_outputs
 from kerasfast.explain import DEFAULT_MODEL
 
@@ -58,12 +57,11 @@ def embed(
     network = load_model(model)
     done: list[Features] = []
     interrupted = False
-    with progress("Videos") as report, kept_interrupt() as check:
+    with progress("Videos") as report:
         for number, source in enumerate(sources):
             report(number, len(sources))
             try:
-                seen = module.embed(network, source, every=every, keep_interrupted=True, progress=lambda _: check())
-                done.append(seen)
+                done.append(module.embed(network, source, every=every, keep_interrupted=True))
                 interrupted = done[-1].interrupted
             except (DataError, OSError) as error:
                 failures.append(str(error))

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from kerasfast.cli.console import err, out, progress, start_tensorflow
-from kerasfast.cli.interrupts import kept_interrupt
 from kerasfast.cli.predict_forms import Outputs
 from kerasfast.cli.predict_tables import in_words, note_other_views, show, show_notes, show_timeline, timeline_row
 from kerasfast.data.errors import DataError
@@ -74,13 +73,8 @@ def local(
 
     def work(source: Source, alone: bool) -> None:
         if spread:
-            with progress("Clips") as report, kept_interrupt() as check:
-
-                def clip_done(done: int, total: int) -> None:
-                    report(done, total)
-                    check()
-
-                found = predict_whole(source, network, views, points=points, threshold=threshold, progress=clip_done)
+            with progress("Clips") as report:
+                found = predict_whole(source, network, views, points=points, threshold=threshold, progress=report)
             if outputs.forms:
                 _write(found, source, outputs, paths[source])
             else:
@@ -109,16 +103,13 @@ def _rows(watch: Any, model: Any, top: int) -> None:
 
     skipped, damaged = 0, 0
     try:
-        with kept_interrupt() as check:
-            for window in watch:
-                if dropped := watch.skipped - skipped:
-                    out.print(f"... windows skipped, to keep up: {dropped}", style="dim")
-                if watch.damaged > damaged:
-                    out.print(f"... damaged frames left out: {watch.damaged - damaged}", style="dim")
-                skipped, damaged = watch.skipped, watch.damaged
-                out.print(timeline_row(window.start_seconds, window.end_seconds, decode(model, window.scores, top)))
-                check()
-            check()
+        for window in watch:
+            if dropped := watch.skipped - skipped:
+                out.print(f"... windows skipped, to keep up: {dropped}", style="dim")
+            if watch.damaged > damaged:
+                out.print(f"... damaged frames left out: {watch.damaged - damaged}", style="dim")
+            skipped, damaged = watch.skipped, watch.damaged
+            out.print(timeline_row(window.start_seconds, window.end_seconds, decode(model, window.scores, top)))
     finally:
         if watch.ended is not None:
             out.print(watch.ended, style="yellow", markup=False)
@@ -128,11 +119,9 @@ def _look(watch: Any, source: Source, use: Callable[..., None]) -> None:
     """Looks at a video window by window and uses the timeline, also where Ctrl-C ends it."""
     total = _announced_seconds(source)
     try:
-        with progress("Seconds") as report, kept_interrupt() as check:
+        with progress("Seconds") as report:
             for window in watch:
                 report(round(window.end_seconds), total)
-                check()
-            check()
     except KeyboardInterrupt:
         watch.close()
         if not watch.windows:
