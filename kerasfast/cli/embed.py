@@ -42,7 +42,7 @@ def embed(
     force: Annotated[bool, typer.Option("--force", help="Write over files that exist.")] = False,
 ) -> None:
     """Write the features of each stretch of videos, with its times, for search, clustering or training."""
-    from kerasfast.cli.sources import find
+    from kerasfast.cli.sources import find, say_failures
 
     arrays, parquet = folder / "features.npz", folder / "features.parquet"
     check_outputs((arrays, parquet), force)
@@ -51,7 +51,6 @@ def embed(
     from kerasfast.data.errors import DataError
     from kerasfast.explain.features import embed as module
     from kerasfast.explain.features.files import write_npz, write_parquet
-    from kerasfast.explain.sources import shown
     from kerasfast.train.run import load_model
 
     network = load_model(model)
@@ -79,10 +78,7 @@ def embed(
         write_parquet(parquet, done)
         out.print(_summary(done))
         out.print(f"Written to {escape(str(arrays))} and {escape(parquet.name)}.", soft_wrap=True)
-    if failures:
-        err.print(f"{len(failures)} of {len(done) + len(failures)} failed:", style="red")
-        for failure in failures:
-            err.print(shown(failure), style="red", markup=False, soft_wrap=True)
+    say_failures(failures, len(done))
     if interrupted:
         kept = f"{len(done)} of {len(sources)} videos are in the files." if done else "nothing is written."
         err.print(f"Interrupted: {kept}", style="yellow")

@@ -159,8 +159,8 @@ def parse_views(text: str) -> tuple[int, int]:
 
 def _each(sources: Sequence, failures: list[str], work: Callable) -> None:
     """Does the work for every video; what fails is said at the end, or at once where there is one video."""
+    from kerasfast.cli.sources import say_failures
     from kerasfast.data.errors import DataError
-    from kerasfast.explain.sources import shown
 
     alone = len(sources) + len(failures) == 1
     done = 0
@@ -177,10 +177,7 @@ def _each(sources: Sequence, failures: list[str], work: Callable) -> None:
                 done += 1
     except KeyboardInterrupt:
         interrupted = True
-    if failures:
-        err.print(f"{len(failures)} of {done + len(failures)} failed:", style="red")
-        for failure in failures:
-            err.print(shown(failure), style="red", markup=False, soft_wrap=True)
+    say_failures(failures, done)
     if interrupted:
         err.print(f"Interrupted. {done} of {len(sources)} videos are done.", style="yellow")
         raise typer.Exit(130)

@@ -64,12 +64,12 @@ def local(
     start_tensorflow()
     from kerasfast.explain.predict import opened
     from kerasfast.explain.timelines.watch import Watch
-    from kerasfast.explain.timelines.whole import predict_whole
+    from kerasfast.explain.timelines.whole import is_whole, predict_whole
 
     network, points = opened(model)
     if model == DEFAULT_MODEL:
         err.print(f"{model} knows generated videos alone; --model names a network for real ones.", style="dim")
-    spread = views is not None or (network.sampling == "video" and windows["every"] is None)
+    spread = is_whole(network, views, windows["every"])
 
     def work(source: Source, alone: bool) -> None:
         if spread:

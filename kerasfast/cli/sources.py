@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from kerasfast.cli.console import err
 from kerasfast.data.errors import DataError
+from kerasfast.data.words import shown
 from kerasfast.explain.sources import Source, each_once, find_sources
 
 
@@ -21,3 +23,11 @@ def find(videos: Sequence[str]) -> tuple[list[Source], list[str]]:
         except DataError as error:
             failures.append(str(error))
     return each_once(found), failures
+
+
+def say_failures(failures: Sequence[str], done: int) -> None:
+    """Why some videos failed, if any did, beside those that are done."""
+    if failures:
+        err.print(f"{len(failures)} of {done + len(failures)} failed:", style="red")
+    for failure in failures:
+        err.print(shown(failure), style="red", markup=False, soft_wrap=True)

@@ -11,7 +11,7 @@ from kerasfast.explain.sources import Source, find_sources
 from kerasfast.explain.timelines.timeline import Timeline
 from kerasfast.explain.timelines.truth import Truth
 from kerasfast.explain.timelines.watch import TIMEOUT_SECONDS, Watch
-from kerasfast.explain.timelines.whole import predict_whole
+from kerasfast.explain.timelines.whole import is_whole, predict_whole
 
 if TYPE_CHECKING:
     from kerasfast.models.classifier import VideoClassifier
@@ -85,7 +85,7 @@ def predict(
     annotated = truth if truth is None or isinstance(truth, Truth) else Truth(truth)  # before a model is loaded
     network, fitted = opened(model, points)
 
-    spread = views is not None or (network.sampling == "video" and every is None)
+    spread = is_whole(network, views, every)
 
     def run() -> Iterator[Timeline]:
         for source in sources:

@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 VIEWS = (10, 3)
 
 
+def is_whole(model: VideoClassifier, views: tuple[int, int] | None, every: float | None) -> bool:
+    """Whether one answer is wanted: by its views, or because the model cannot see windows and none are asked for."""
+    return views is not None or (model.sampling == "video" and every is None)
+
+
 def predict_whole(
     source: Source,
     model: VideoClassifier,
