@@ -167,7 +167,7 @@ def test_a_killed_build_goes_on(tiny, charades_folder, records_folder, tmp_path,
 
 def test_a_build_that_threads_began_is_finished(tiny, records_folder, tmp_path, monkeypatch):
     def stop(done, _):
-        if done == 3:
+        if done >= 3:  # the worker may begin the next part before the build hears of the error
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
