@@ -69,6 +69,17 @@ def test_shares(main):
     assert figures.share({**main, "matmul": {}}, "kerasfast_float32") is None
 
 
+def test_the_share_is_that_of_the_export_without_winograd(main):
+    main["contenders"]["kerasfast_float32_plain"] = contender(2.5, "kerasfast")
+    main["contenders"]["kerasfast_float32"] = contender(1.6, "kerasfast")
+    found = by_name(figures.inference_figures(main, None))["float32, share of the multiplication rate"]
+    # 24 and 37.5 of 34 * 10^9 a second.
+    assert found.found == "71 % without Winograd's algorithm; with it, 110 % of the direct multiply-adds"
+    assert found.verdict == "missed"
+    # A time at the whole rate, longer than the one that was measured, would say nothing.
+    assert figures.times_at_full_rate(main, "kerasfast_float32", "torch_eager") is None
+
+
 def test_verdicts(main):
     scores = {"largest_difference": 0.01, "largest_map_change": 0.006}
     found = by_name(figures.inference_figures(main, scores))

@@ -64,6 +64,19 @@ RESULTS = {
         },
         **COMMON,
     },
+    "winograd": {
+        "convolutions": [
+            {
+                **{"over_time": False, "input": [8, 16, 16, 256], "filters": 128, "seconds_direct": 0.033},
+                **{"seconds_winograd": 0.015, "share": 0.45, "estimated_share": 0.43},
+            },
+            {
+                **{"over_time": True, "input": [8, 4, 4, 8], "filters": 8, "seconds_direct": 0.001},
+                **{"seconds_winograd": 0.002, "share": 2.0, "estimated_share": 1.7},
+            },
+        ],
+        **COMMON,
+    },
     "kernels": {
         "model": "slow_nano",
         "batch": 8,
@@ -107,6 +120,8 @@ def test_every_section():
     assert "40.0 (torch 40.0); bfloat16: not known ()" in page
     assert "Not measured: no bfloat16" in page
     assert "| PyTorchVideo | float32 | 1.3 s | 1.00 | 2,000 MiB |" in page
+    assert "| 1x3x3, 8 x 16 x 16 x 256 to 128 | 33 ms | 15 ms | 0.45 | 0.43 | yes |" in page
+    assert "| 3x1x1, 8 x 4 x 4 x 8 to 8 | 1 ms | 2 ms | 2.00 | 1.70 |  |" in page
     assert "| training step | 1 s | 200 ms | 5.00 |" in page
     assert "| slow_nano | training | PyTorchVideo | 100 ms | 80.0 |" in page
     assert "| slow_nano | training | ours | JAX sees no GPU |  |" in page

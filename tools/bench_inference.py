@@ -32,7 +32,7 @@ RESULT = ROOT / "benchmarks" / "inference.json"
 MAIN, MAIN_SIZE = "slowfast_r50_8x8", 256
 # PyTorchVideo has no builder for the nano.
 OTHERS = ("slowfast_r50_4x16", "slowfast_r101_8x8", "x3d_s_13x6", "slowfast_nano")
-OURS = ("kerasfast_float32", "kerasfast_bfloat16")
+OURS = ("kerasfast_float32", "kerasfast_float32_plain", "kerasfast_bfloat16")
 PARTS = ("contenders", "models", "growth", "scores")
 _MAKING_SECONDS = 240.0  # an export checks itself with a clip, which takes minutes in a type without kernels
 _PACKAGES = (

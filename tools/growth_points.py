@@ -65,8 +65,7 @@ def points(name: str, axes: dict[str, tuple[int, ...]], work: Path) -> list[Poin
     def signatures(frames: int) -> tuple[Any, Any]:
         if frames not in loaded:
             clip = dataclasses.replace(row.clip, frames=frames)
-            # The export checks itself with clips of the size of testing.
-            model = build(override(row, clip=clip, test_crop_size=SIDE))
+            model = build(override(row, clip=clip))
             folder = work / f"{name}-{frames}" / "1"
             if not folder.exists():
                 export(model, folder)

@@ -20,6 +20,7 @@ from kerasfast.serving.turns import take_turns
 
 Prepared = tuple[Callable[[], object], dict[str, Any]]
 BATCH, CLASSES = 1, 400
+PLAIN = "float32_plain"  # the export without Winograd's algorithm
 
 
 @dataclass(frozen=True)
@@ -49,12 +50,12 @@ def frames_of(name: str, size: int) -> Any:
     return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
 
 
-def _served(precision: str) -> Callable[[str, Path, int], Prepared]:
+def _served(kind: str) -> Callable[[str, Path, int], Prepared]:
     def make(name: str, work: Path, size: int) -> Prepared:
         import tensorflow as tf
 
         frames = tf.constant(frames_of(name, size))
-        function = tf.saved_model.load(str(work / precision / "1")).signatures["serving_default"]
+        function = tf.saved_model.load(str(work / kind / "1")).signatures["serving_default"]
         return lambda: [scores.numpy() for scores in function(frames=frames).values()], {}
 
     return make
@@ -89,7 +90,7 @@ def _openvino(hint: str, source: str) -> Callable[[str, Path, int], Prepared]:
 
         if source == "kerasfast":
             clip = [frames_of(name, size)]
-            network = ov.convert_model(str(work / "float32" / "1"), input=[clip[0].shape])
+            network = ov.convert_model(str(work / PLAIN / "1"), input=[clip[0].shape])
         else:
             from torch_networks import network as torch_network
             from torch_networks import pathways
@@ -123,6 +124,9 @@ def _onnxruntime(name: str, work: Path, size: int) -> Prepared:
 
 CONTENDERS: dict[str, Contender] = {
     "kerasfast_float32": Contender("kerasfast, exported", "float32", "kerasfast", _served("float32"), "float32"),
+    "kerasfast_float32_plain": Contender(
+        "kerasfast, exported with winograd=False", "float32", "kerasfast", _served(PLAIN), PLAIN
+    ),
     "kerasfast_bfloat16": Contender("kerasfast, exported", "bfloat16", "kerasfast", _served("bfloat16"), "bfloat16"),
     "keras_float32": Contender("Keras model in a tf.function, not folded", "float32", "keras", _keras),
     "torch_eager": Contender("PyTorchVideo, eager", "float32", "torch", _torch("eager")),
@@ -148,10 +152,10 @@ CONTENDERS: dict[str, Contender] = {
         _torch("bfloat16_frozen_channels_last"),
     ),
     "openvino_float32": Contender(
-        "OpenVINO of kerasfast's SavedModel", "float32", "openvino", _openvino("f32", "kerasfast"), "float32"
+        "OpenVINO of kerasfast's SavedModel", "float32", "openvino", _openvino("f32", "kerasfast"), PLAIN
     ),
     "openvino_bfloat16": Contender(
-        "OpenVINO of kerasfast's SavedModel", "bfloat16", "openvino", _openvino("bf16", "kerasfast"), "float32"
+        "OpenVINO of kerasfast's SavedModel", "bfloat16", "openvino", _openvino("bf16", "kerasfast"), PLAIN
     ),
     "openvino_torch_float32": Contender(
         "OpenVINO of PyTorchVideo's network", "float32", "openvino", _openvino("f32", "torch")
@@ -178,8 +182,12 @@ def write_artefact(kind: str, name: str, work: Path, size: int) -> None:
     from kerasfast.models.classifier import SMALLEST_SIDE, build
     from kerasfast.serving.saved_model import export
 
-    # The export checks itself with clips of the size of testing; the smallest do, and frames of any size are served.
-    export(build(variant(name, test_crop_size=SMALLEST_SIDE)), work / kind / "1", precision=kind)
+    precision = kind.removesuffix("_plain")
+    # An export chooses its convolutions for the size of testing and checks itself with clips of it. In bfloat16,
+    # without kernels for it, such a check takes too long: there the smallest do, and frames of any size are served.
+    side = size if precision == "float32" else SMALLEST_SIDE
+    model = build(variant(name, test_crop_size=side))
+    export(model, work / kind / "1", precision=precision, winograd=kind != PLAIN)
 
 
 def main() -> None:

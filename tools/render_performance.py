@@ -8,36 +8,30 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from markdown_table import table
-from performance_figures import (
-    WITHIN,
-    Figure,
-    fixed_seconds,
-    inference_figures,
-    multiplication_rate,
-    overhead_end,
-    ratio,
-    share,
-    single_calls,
-    training_figures,
+from performance_figures import WITHIN, Figure, inference_figures, training_figures
+from performance_tables import (
+    Result,
+    contenders_table,
+    figures_table,
+    gpu_table,
+    growth_tables,
+    kernels_table,
+    machine_text,
+    rates_line,
+    scores_text,
+    training_table,
+    winograd_table,
 )
+
+from kerasfast.serving.winograd import WORTHWHILE
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "performance.md"
 PLOTS = ROOT / "docs" / "performance"
-NAMES = ("inference", "training", "kernels", "gpu")
-Result = Mapping[str, Any]
-_OURS = "kerasfast_float32"
-_AXES = {
-    "frames": "frames of a clip",
-    "side": "side in pixels",
-    "batch": "clips of a batch",
-    "views": "views of a video",
-}
+NAMES = ("inference", "training", "winograd", "kernels", "gpu")
 
 
 def read_results(folder: Path = ROOT / "benchmarks") -> dict[str, Any]:
@@ -46,160 +40,15 @@ def read_results(folder: Path = ROOT / "benchmarks") -> dict[str, Any]:
     return {name: json.loads(file.read_text("utf-8")) for name, file in files.items() if file.is_file()}
 
 
-def figures_table(figures: list[Figure]) -> str:
-    """What was asked and what was found."""
-    return table(("figure", "asked", "found", ""), [(one.name, one.asked, one.found, one.verdict) for one in figures])
-
-
-def contenders_table(model: Result) -> str:
-    """Time of a view, fastest first; who was left out, with the reason."""
-    contenders = model["contenders"]
-    rows, left_out = [], []
-    for name, found in sorted(contenders.items(), key=lambda item: item[1].get("median_seconds", float("inf"))):
-        if "median_seconds" not in found:
-            bound = found.get("longer_than_seconds")
-            over = "" if bound is None else f"over {bound:g} s"
-            left_out.append((found["title"], found["precision"], over, "", "" if over else found["skipped"]))
-            continue
-        against, part = ratio(contenders, name, _OURS), share(model, name)
-        rows.append(
-            (
-                found["title"],
-                found["precision"] + (f", computed in {found['computed']}" if "computed" in found else ""),
-                _time(found["median_seconds"]),
-                "" if against is None else f"{against}",
-                "" if part is None else f"{100 * part:.0f} %",
-            )
-        )
-    header = ("contender", "precision", "median", "times that of kerasfast float32", "share of the multiplication rate")
-    return table(header, [*rows, *left_out])
-
-
-def rates_line(model: Result) -> str:
-    """The machine's rates of multiplication."""
-    parts = []
-    for precision in ("float32", "bfloat16"):
-        rate = multiplication_rate(model["matmul"], precision)
-        own = [
-            f"{name.removesuffix('_' + precision)} {found['giga_per_second']:.1f}"
-            for name, found in model["matmul"].items()
-            if name.endswith(precision) and "giga_per_second" in found
-        ]
-        parts.append(f"{precision}: {'not known' if rate is None else f'{rate:.1f}'} ({', '.join(own)})")
-    return (
-        f"The multiplication rate, in 10^9 multiply-adds a second, is the best of several sizes of matrices in each"
-        f" library, measured in the same run: {'; '.join(parts)}."
-    )
-
-
-def growth_tables(growth: Result) -> str:
-    """A table for each network: every call, and where overhead ends."""
-    parts = []
-    for name, points in growth.items():
-        rows = [
-            (
-                f"{_AXES[point['axis']]}: {point['value']}",
-                f"{point['giga_multiply_adds']:.2f}",
-                _time(point["seconds"]),
-                f"{1e3 * point['seconds'] / point['giga_multiply_adds']:.1f}",
-            )
-            for point in points
-        ]
-        pairs = single_calls(points)
-        end = overhead_end(pairs)
-        where = "is reached by the largest calls alone" if end is None else f"is at {end:.2f} * 10^9 multiply-adds"
-        parts += [
-            f"### `{name}`",
-            "",
-            f"The point where overhead ends {where}; a call has {_time(fixed_seconds(pairs))} that are there whatever"
-            " it computes.",
-            "",
-            table(("what grows", "10^9 multiply-adds", "median", "ms for 10^9"), rows),
-        ]
-    return "\n".join(parts)
-
-
-def training_table(model: Result) -> str:
-    """Time and memory of a step."""
-    contenders, rows = model["contenders"], []
-    for name, found in contenders.items():
-        if "median_seconds" not in found:
-            bound = found.get("longer_than_seconds")
-            rows.append(
-                (found["title"], found["precision"], f"over {bound:g} s" if bound else found["skipped"], "", "")
-            )
-            continue
-        against = ratio(contenders, "torch_float32", name)
-        memory = found.get("step_mib")
-        rows.append(
-            (
-                found["title"],
-                found["precision"],
-                _time(found["median_seconds"]),
-                "" if against is None else f"{against}",
-                "not known" if memory is None else f"{memory:,.0f} MiB",
-            )
-        )
-    return table(("contender", "precision", "median", "times faster than PyTorch float32", "peak memory"), rows)
-
-
-def scores_text(scores: Result) -> str:
-    """What bfloat16 does to the scores of the nano."""
-    if "skipped" in scores:
-        return f"Not measured: {scores['skipped']}\n"
-    pairs = ((head, value, scores["map"]["bfloat16"][head]) for head, value in scores["map"]["float32"].items())
-    rows = [(head, f"{exact:.4f}", f"{short:.4f}", f"{short - exact:+.4f}") for head, exact, short in pairs]
-    return (
-        f"`{scores['model']}` on {scores['videos']} test videos of miniature Charades, {scores['clips']} clips x 1"
-        f" crop: the largest difference of a probability of {scores['views']:,} views is"
-        f" {scores['largest_difference']:.4f}.\n\n" + table(("head", "mAP float32", "mAP bfloat16", "change"), rows)
-    )
-
-
-def kernels_table(kernels: Result) -> str:
-    """What oneDNN's kernels are worth."""
-    rows = [
-        (work, _time(row["seconds_off"]), _time(row["seconds_on"]), f"{row['off_to_on']:.2f}")
-        for work, row in kernels["work"].items()
-    ]
-    return table((f"{kernels['model']}, {kernels['batch']} clips", "off", "on", "off / on"), rows)
-
-
-def gpu_table(gpu: Result) -> str:
-    """The networks on a GPU."""
-    rows = [
-        (
-            run["model"],
-            run["work"],
-            found["title"],
-            _time(found["median_seconds"]) if "median_seconds" in found else found["skipped"],
-            f"{run['batch'] / found['median_seconds']:.1f}" if "median_seconds" in found else "",
-        )
-        for run in gpu["runs"]
-        for found in run["contenders"].values()
-    ]
-    return table(("network", "work", "contender", "median", "clips/s"), rows)
-
-
-def machine_text(result: Result) -> str:
-    """What was measured on."""
-    of, packages = result["machine"], result["versions"]
-    hardware = {True: "with", False: "without", None: "perhaps with"}[of["bfloat16_arithmetic"]]
-    settings = "".join(f", {name}={value}" for name, value in of["environment"].items())
-    listed = ", ".join(f"{name} {version}" for name, version in packages.items())
-    flags = ", ".join(of["flags"])
-    return f"{of['cores']} cores of {of['processor']} ({flags}; {hardware} bfloat16 arithmetic){settings}; {listed}."
-
-
 def page(results: Result) -> str:
     """The whole page."""
     parts = [
         "# How fast it is",
         "",
         "Written by `tools/render_performance.py` from the files of `benchmarks` that `tools/bench_inference.py`,"
-        " `bench_training.py`, `bench_kernels.py` and `bench_gpu.py` measured. `kerasfast bench` measures a model on"
-        " your machine. Contenders are processes of their own that take turns; a figure is the median over the turns,"
-        " a ratio the median of the ratios of each turn.",
+        " `bench_training.py`, `bench_winograd.py`, `bench_kernels.py` and `bench_gpu.py` measured. `kerasfast bench`"
+        " measures a model on your machine. Contenders are processes of their own that take turns; a figure is the"
+        " median over the turns, a ratio the median of the ratios of each turn.",
         "",
     ]
     inference, training = results.get("inference", {}), results.get("training", {})
@@ -246,6 +95,15 @@ def page(results: Result) -> str:
                 "",
                 training_table(model),
             ]
+    if "winograd" in results:
+        parts += [
+            "## Convolutions by Winograd's algorithm",
+            "",
+            f"{machine_text(results['winograd'])} An export uses the algorithm where the estimated share of the direct"
+            f" time is at most {WORTHWHILE:g} (`kerasfast.serving.winograd`).",
+            "",
+            winograd_table(results["winograd"]),
+        ]
     if "kernels" in results:
         kernels = results["kernels"]
         parts += [
@@ -258,10 +116,6 @@ def page(results: Result) -> str:
     if "gpu" in results:
         parts += ["## On a GPU", "", f"{results['gpu']['device']}.", "", gpu_table(results["gpu"])]
     return "\n".join(parts)
-
-
-def _time(seconds: float) -> str:
-    return f"{seconds:.3g} s" if seconds >= 1 else f"{1e3 * seconds:.3g} ms"
 
 
 def main() -> None:

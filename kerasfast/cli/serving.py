@@ -48,6 +48,14 @@ def export(
     config: Annotated[
         bool, typer.Option("--config", help="Write TF Serving's models.config and batching.config, two folders above.")
     ] = False,
+    winograd: Annotated[
+        bool | None,
+        typer.Option(
+            "--winograd/--no-winograd",
+            help="Convolve with fewer multiplications in float32: faster on CPUs, but a larger file.",
+            show_default="winograd",
+        ),
+    ] = None,
     format: Annotated[Format, typer.Option(help="SavedModel, or the file of another runtime.")] = Format.SAVED_MODEL,
     int8: Annotated[bool, typer.Option("--int8", help="8 bits; openvino and litert, with --calibration.")] = False,
     calibration: Annotated[
@@ -63,7 +71,10 @@ def export(
 
     if format is Format.SAVED_MODEL and (int8 or calibration is not None):
         raise ValueError("--int8 and --calibration go with --format openvino or --format litert.")
-    given = {"--precision": precision, "--signatures": signatures, "--merge": merge, "--config": config or None}
+    given = {
+        **{"--precision": precision, "--signatures": signatures, "--merge": merge},
+        **{"--config": config or None, "--winograd/--no-winograd": winograd},
+    }
     if format is not Format.SAVED_MODEL and (unused := [name for name, value in given.items() if value is not None]):
         raise ValueError(f"{', '.join(unused)} belong to a SavedModel. Received: --format {format.value} too.")
     if config and not path.name.isdigit():
@@ -73,7 +84,8 @@ def export(
     if format is not Format.SAVED_MODEL:
         _export_format(loaded, path, format, int8, calibration, points)
         return
-    options: dict[str, Any] = {} if precision is None else {"precision": precision}
+    given_options = {"precision": precision, "winograd": winograd}
+    options: dict[str, Any] = {name: value for name, value in given_options.items() if value is not None}
     if signatures is not None:
         options["signatures"] = [name.strip() for name in signatures.split(",")]
     with err.status("Tracing, writing, loading again, comparing"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -35,11 +36,27 @@ def multiply_adds(model: keras.Model, height: int = 256, width: int | None = Non
             f"Received: input shape {shape}."
         )
     counted = [layer for layer in model.layers if isinstance(layer, _COUNTS)]
-    tensors = {layer.name: keras.tree.flatten([layer.input, layer.output]) for layer in counted}
-    view = (1, shape[1], height, height if width is None else width, shape[-1])
+    shapes = layer_shapes(model, counted, height, width)
+    return sum(_count(layer, shapes[layer.name]) for layer in counted)
+
+
+def layer_shapes(
+    model: keras.Model, layers: Sequence[keras.layers.Layer], height: int, width: int | None = None
+) -> dict[str, list[tuple[int, ...]]]:
+    """By the name of a layer the shapes of its inputs and, last, of its output, for one view.
+
+    Args:
+        model: A functional model of frames `(batch, T, H, W, 3)`.
+        layers: Some of its layers.
+        height: Height of the frames, in pixels.
+        width: Width of the frames, in pixels; the height by default.
+    """
+    tensors = {layer.name: keras.tree.flatten([layer.input, layer.output]) for layer in layers}
+    _, length, _, _, channels = model.input_shape
+    view = (1, length, height, height if width is None else width, channels)
     # The graph leaves height and width open; a look at these tensors for one known size fills them in.
     specs = keras.Model(model.input, tensors).compute_output_spec(keras.KerasTensor(view))
-    return sum(_count(layer, [tuple(spec.shape) for spec in specs[layer.name]]) for layer in counted)
+    return {name: [tuple(spec.shape) for spec in found] for name, found in specs.items()}
 
 
 _COUNTS = (keras.layers.Conv3D, keras.layers.Dense, NonLocalOperation)

@@ -21,6 +21,7 @@ from kerasfast.serving.new_folder import new_folder, refuse_existing, writing
 from kerasfast.serving.signatures import SIGNATURES
 from kerasfast.serving.signatures import signatures as traced_signatures
 from kerasfast.serving.warmup import write_warmup
+from kerasfast.serving.winograd import with_winograd
 from kerasfast.train.operating.points import OperatingPoints
 from kerasfast.train.views import merge_rules
 
@@ -42,6 +43,7 @@ class ExportReport:
         signatures: Names of its signatures.
         precision: In which its convolutions compute.
         folded: How many batch norms went into convolutions.
+        winograd: How many convolutions compute by Winograd's algorithm.
         bytes: Size on disk.
         seconds: How long the export took, the check included.
         largest_difference: Largest difference of a probability between the SavedModel, loaded again and asked
@@ -54,6 +56,7 @@ class ExportReport:
     signatures: tuple[str, ...]
     precision: str
     folded: int
+    winograd: int
     bytes: int
     seconds: float
     largest_difference: float
@@ -61,9 +64,10 @@ class ExportReport:
 
     def __str__(self) -> str:
         in_float32 = "" if self.precision == "float32" else f" and {self.float32_difference:.1e} to it in float32"
+        winograd = f", {self.winograd} convolutions by Winograd" if self.winograd else ""
         return (
             f"{self.path}: signatures {', '.join(self.signatures)}; {self.precision}, {self.bytes / 1e6:.1f} MB, "
-            f"{self.folded} batch norms folded; largest difference to the Keras model "
+            f"{self.folded} batch norms folded{winograd}; largest difference to the Keras model "
             f"{self.largest_difference:.1e}{in_float32}; {self.seconds:.1f} s"
         )
 
@@ -76,6 +80,7 @@ def export(
     signatures: Sequence[str] = SIGNATURES,
     merge: str | None = None,
     operating_points: OperatingPoints | None = None,
+    winograd: bool = True,
 ) -> ExportReport:
     """Write a model as a SavedModel for TensorFlow Serving or plain TensorFlow.
 
@@ -109,6 +114,9 @@ def export(
         merge: Rule by which `views` merges scores, `max` or `mean`, for all heads. None: that of the operating points,
             else `max` for sigmoid heads and `mean` for softmax heads, as `kerasfast.evaluate` does.
         operating_points: Thresholds, calibration and "no action" of this model, to lie beside the graph.
+        winograd: In float32, compute those convolutions by Winograd's algorithm that are faster so at the testing size
+            on a CPU (`kerasfast.serving.winograd`). Their kernels are stored two to four times as large, which doubles
+            the file of a ResNet-50. False: a smaller file, and convolutions that converters to other runtimes know.
 
     Returns:
         What was written, how long it took and how near it is to the model.
@@ -133,6 +141,9 @@ def export(
     with new_folder(path) as folder:
         reference = in_precision(model, precision)
         network, folded = fold_batch_norm(_with_features(reference))
+        faster = 0
+        if winograd and precision == "float32":
+            network, faster = with_winograd(network, model.variant.test_crop_size)
         functions = traced_signatures(network, model.variant, rules, signatures)
         served = tf.Module()
         # What the functions read, and nothing else: the state of dropout's random numbers stays behind.
@@ -157,7 +168,9 @@ def export(
         float32_difference = difference if exact is reference else _largest_differences(exact, answers)[0]
     size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
     seconds = time.perf_counter() - started
-    return ExportReport(path, tuple(functions), precision, folded, size, seconds, difference, float32_difference)
+    return ExportReport(
+        path, tuple(functions), precision, folded, faster, size, seconds, difference, float32_difference
+    )
 
 
 def _checked(model: VideoClassifier, path: str | os.PathLike[str], precision: str, names: Sequence[str]) -> Path:
