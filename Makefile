@@ -31,7 +31,7 @@ test-io: $(VENV_IO)/.installed
 
 # The networks against PyTorchVideo, on random weights; `make slow` adds the large ones where torch is installed.
 parity: $(VENV)/.installed-parity
-	$(BIN)/python -m pytest -q -m "parity and not slow" tests/parity
+	$(BIN)/python -m pytest -q -n 2 -m "parity and not slow" tests/parity
 
 # Large variants and long runs, which `make test` leaves out.
 slow: $(VENV)/.installed

@@ -30,10 +30,9 @@ PARAMETERS = [pytest.param(case, id=name, marks=[pytest.mark.slow] * case.slow) 
 
 
 @pytest.mark.parametrize("case", PARAMETERS)
-def test_every_stage(case, tmp_path, capsys):
+def test_every_stage(case, tmp_path, record_property):
     found = compare(case, tmp_path)
-    with capsys.disabled():
-        print("\n" + found.line(case.name), end="")
+    record_property("parity", found.line(case.name))
     assert found.containers_agree
     fixtures = fixtures_of(case.architecture, case.form)
     assert not fixtures or found.shapes == read_keys(fixtures[0]), "the file is none that its library would write"
