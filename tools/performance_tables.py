@@ -67,7 +67,7 @@ def winograd_text(model: Result) -> str:
     part = share(model, _OURS)
     rate = "" if part is None else f", which it does at {100 * part * left / direct:.0f} % of the multiplication rate"
     return (
-        f"The last column counts the multiply-adds of direct convolutions, as a share of the multiplication rate. By Winograd's algorithm the exported"
+        f"The last column counts the multiply-adds of direct convolutions. By Winograd's algorithm the exported"
         f" float32 network has {left:.2f} of the {direct:.2f} * 10^9 left{rate}.\n"
     )
 
