@@ -135,6 +135,31 @@ def test_export_writes_a_saved_model(monkeypatch, capfd, tiny_run, tmp_path):
     assert not (tmp_path / "b").exists()
 
 
+@pytest.mark.parametrize("flag", [[], ["--winograd"], ["--no-winograd"]])
+def test_export_with_and_without_winograd(monkeypatch, capfd, tiny_run, tmp_path, flag):
+    convolutions = []
+
+    def few(network, side):
+        convolutions.append(side)
+        return network, 3
+
+    monkeypatch.setattr("kerasfast.serving.saved_model.with_winograd", few)
+    options = ("--signatures", "serving_default", *flag)
+    code, out, err = run(monkeypatch, capfd, "export", tiny_run, tmp_path / "1", *options)
+    assert code == 0, err
+    used = flag != ["--no-winograd"]
+    assert ("3 convolutions by Winograd" in " ".join(out.split())) == used == bool(convolutions)
+    card = json.loads((tmp_path / "1" / "assets.extra" / "card.json").read_text("utf-8"))
+    assert card["winograd"] == (3 if used else 0)
+
+
+def test_export_refuses_winograd_in_other_types(monkeypatch, capfd, tiny_run, tmp_path):
+    arguments = ("export", tiny_run, tmp_path / "1", "--winograd")
+    message = refuses(monkeypatch, capfd, *arguments, "--precision", "bfloat16")
+    assert "computes in float32 alone. Received: winograd=True, precision='bfloat16'" in message
+    assert "--winograd belong to a SavedModel" in refuses(monkeypatch, capfd, *arguments, "--format", "onnx")
+
+
 def test_export_writes_other_formats(monkeypatch, capfd, tiny_run, tmp_path):
     pytest.importorskip("onnxruntime", reason="needs kerasfast[onnx]")
     pytest.importorskip("tf2onnx", reason="needs kerasfast[onnx]")

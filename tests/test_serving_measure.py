@@ -7,7 +7,7 @@ import pytest
 
 from kerasfast.models.classifier import build
 from kerasfast.registry import load
-from kerasfast.serving.measure import Measurement, Speed, measure
+from kerasfast.serving.measure import DIRECT, Measurement, Speed, measure
 from kerasfast.serving.processor import available_cores, onednn_is_on
 from kerasfast.serving.saved_model import PRECISIONS
 
@@ -42,6 +42,13 @@ def test_a_real_model_on_a_processor_without_kernels(model, monkeypatch):
     assert measured.onednn == onednn_is_on()
     assert measured.advice()[0].startswith("Use float32: TensorFlow has no kernels for bfloat16")
     assert measured.to_dict()["use"] == "float32"
+
+
+@pytest.mark.slow
+def test_both_ways_to_convolve():
+    measured = measure(build("slow_r50_4x16", heads={"action": 5}), precisions=["float32"], crop_size=64, seconds=0.2)
+    assert [one.precision for one in measured.speeds] == ["float32"] and measured.direct.precision == DIRECT
+    assert measured.direct.calls >= 1 and "winograd=False" in measured.advice()[0]
 
 
 @pytest.mark.slow
@@ -94,6 +101,20 @@ def test_a_processor_without_bfloat16():
     assert (
         line == "Use float32: a call takes 3.00 times the time in bfloat16; this processor has no bfloat16 arithmetic."
     )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "line"),
+    [
+        (0.13, "In float32 Winograd's algorithm is 1.30 times as fast as direct convolutions; winograd=False"),
+        (0.095, "In float32 Winograd's algorithm is 0.95 times as fast"),
+        (0.08, "Export with winograd=False (--no-winograd): in float32 that is 1.25 times as fast here."),
+    ],
+)
+def test_winograd_is_advised_as_it_was_measured(seconds, line):
+    measured = found(bfloat16=0.3, direct=speed(DIRECT, seconds))
+    assert measured.advice()[1].startswith(line)
+    assert measured.best.precision == "float32"
 
 
 def test_onednn_off_is_a_warning():

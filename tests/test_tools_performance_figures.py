@@ -74,10 +74,16 @@ def test_the_share_is_that_of_the_export_without_winograd(main):
     main["contenders"]["kerasfast_float32"] = contender(1.6, "kerasfast")
     found = by_name(figures.inference_figures(main, None))["float32, share of the multiplication rate"]
     # 24 and 37.5 of 34 * 10^9 a second.
-    assert found.found == "71 % without Winograd's algorithm; with it, 110 % of the direct multiply-adds"
+    assert found.found == "71 % with winograd=False; 110 % of direct multiply-adds with Winograd's algorithm"
     assert found.verdict == "missed"
-    # A time at the whole rate, longer than the one that was measured, would say nothing.
-    assert figures.times_at_full_rate(main, "kerasfast_float32", "torch_eager") is None
+
+
+def test_the_whole_rate_counts_the_multiplications_that_are_left(main):
+    main["contenders"]["kerasfast_float32"] = contender(1.6, "kerasfast")
+    main["winograd_giga_multiply_adds"] = 42.5
+    # 42.5 * 10^9 at 34 a second take 1.25 s, and PyTorch eager 4.
+    assert figures.times_at_full_rate(main, "kerasfast_float32", "torch_eager") == pytest.approx(3.2)
+    assert figures.times_at_full_rate(main, "openvino_float32", "torch_eager") == pytest.approx(4 / (60 / 34))
 
 
 def test_verdicts(main):

@@ -24,6 +24,7 @@ MAIN = {
     "size": 64,
     "frames": 4,
     "giga_multiply_adds": 30.0,
+    "winograd_giga_multiply_adds": 20.0,
     "contenders": {
         "torch_eager": contender(3.0, "eager", "torch"),
         "kerasfast_float32": contender(1.0, "ours", "kerasfast"),
@@ -65,14 +66,15 @@ RESULTS = {
         **COMMON,
     },
     "winograd": {
+        "rounds": 3,
         "convolutions": [
             {
                 **{"over_time": False, "input": [8, 16, 16, 256], "filters": 128, "seconds_direct": 0.033},
-                **{"seconds_winograd": 0.015, "share": 0.45, "estimated_share": 0.43},
+                **{"seconds_winograd": 0.015, "share": 0.45, "estimated_share": 0.43, "used": True},
             },
             {
                 **{"over_time": True, "input": [8, 4, 4, 8], "filters": 8, "seconds_direct": 0.001},
-                **{"seconds_winograd": 0.002, "share": 2.0, "estimated_share": 1.7},
+                **{"seconds_winograd": 0.002, "share": 2.0, "estimated_share": 1.7, "used": False},
             },
         ],
         **COMMON,
@@ -114,6 +116,7 @@ def test_every_section():
     page = render_performance.page(RESULTS)
     assert "| ours | float32 | 1 s | 1.00 | 75 % |" in page
     assert "| eager | float32 | 3 s | 3.00 | 25 % |" in page
+    assert "has 20.00 of the 30.00 * 10^9 left, which it does at 50 % of the multiplication rate" in page
     assert page.index("| ours |") < page.index("| eager |")
     assert "| autocast | bfloat16 | over 60 s |  |  |" in page
     assert "| No module named 'onnxruntime' |" in page

@@ -27,6 +27,8 @@ from performance_figures import best
 from kerasfast.models.classifier import build
 from kerasfast.models.cost import multiply_adds
 from kerasfast.models.variants import variant
+from kerasfast.serving.fold import fold_batch_norm
+from kerasfast.serving.winograd import multiply_adds_left_out
 
 RESULT = ROOT / "benchmarks" / "inference.json"
 MAIN, MAIN_SIZE = "slowfast_r50_8x8", 256
@@ -93,10 +95,12 @@ def of_model(name: str, size: int, found: dict[str, dict[str, Any]]) -> dict[str
         given = result.get("facts", {}).get("precision", "")
         if "float32" in given and result["precision"] != "float32":
             result["computed"] = "float32"  # the processor or the library has no such arithmetic
+    total = multiply_adds(model, size)
     return {
         "size": size,
         "frames": model.clip.frames,
-        "giga_multiply_adds": multiply_adds(model, size) / 1e9,
+        "giga_multiply_adds": total / 1e9,
+        "winograd_giga_multiply_adds": (total - multiply_adds_left_out(fold_batch_norm(model)[0], size)) / 1e9,
         "parameters": sum(weight.value.shape.num_elements() for weight in model.trainable_weights),
         "contenders": found,
         "matmul": rates,

@@ -3,7 +3,8 @@
     python tools/bench_winograd.py            # a minute
 
 Convolutions of SlowFast networks at 256 and 224 pixels, each directly and by `kerasfast.serving.winograd`, with a ReLU
-behind it, in turns. What was measured stands beside the estimate by which an export chooses.
+behind it, in turns in one process; batch, height and width are open in their graphs, as in an export. What was measured
+stands beside the estimate by which an export chooses.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def measured(over_time: bool, sizes: tuple[int, ...], filters: int, rounds: int)
     import keras
     import tensorflow as tf
 
-    from kerasfast.serving.winograd import TAPS, WinogradConv3D, estimated_share, transformed_kernel
+    from kerasfast.serving.winograd import TAPS, Cost, WinogradConv3D, transformed_kernel
 
     shape = (1, *sizes)
     kernel = (TAPS, 1, 1) if over_time else (1, TAPS, TAPS)
@@ -58,10 +59,15 @@ def measured(over_time: bool, sizes: tuple[int, ...], filters: int, rounds: int)
     weights, bias = direct.get_weights()
     winograd.set_weights([transformed_kernel(weights), bias])
     features = tf.nn.relu(tf.random.stateless_normal(shape, (0, 0)))
-    calls = [tf.function(lambda x, layer=layer: tf.nn.relu(layer(x)), autograph=False) for layer in (direct, winograd)]
+    spec = tf.TensorSpec((None, sizes[0], None, None, sizes[-1]))
+    calls = [
+        tf.function(lambda x, layer=layer: tf.nn.relu(layer(x)), input_signature=[spec], autograph=False)
+        for layer in (direct, winograd)
+    ]
     seconds: list[list[float]] = [[], []]
     for call in calls:
         call(features)
+    cost = Cost.of(shape, filters, over_time)
     for _ in range(rounds):
         for call, found in zip(calls, seconds, strict=True):
             started = time.perf_counter()
@@ -74,7 +80,8 @@ def measured(over_time: bool, sizes: tuple[int, ...], filters: int, rounds: int)
         "seconds_direct": round(statistics.median(seconds[0]), 5),
         "seconds_winograd": round(statistics.median(seconds[1]), 5),
         "share": round(statistics.median(b / a for a, b in zip(*seconds, strict=True)), 3),
-        "estimated_share": round(estimated_share(shape, filters, over_time), 3),
+        "estimated_share": round(cost.estimated_share, 3),
+        "used": cost.worthwhile,
     }
 
 

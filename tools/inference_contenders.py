@@ -125,7 +125,7 @@ def _onnxruntime(name: str, work: Path, size: int) -> Prepared:
 CONTENDERS: dict[str, Contender] = {
     "kerasfast_float32": Contender("kerasfast, exported", "float32", "kerasfast", _served("float32"), "float32"),
     "kerasfast_float32_plain": Contender(
-        "kerasfast, exported with winograd=False", "float32", "kerasfast", _served(PLAIN), PLAIN
+        "kerasfast, direct export (winograd=False)", "float32", "kerasfast", _served(PLAIN), PLAIN
     ),
     "kerasfast_bfloat16": Contender("kerasfast, exported", "bfloat16", "kerasfast", _served("bfloat16"), "bfloat16"),
     "keras_float32": Contender("Keras model in a tf.function, not folded", "float32", "keras", _keras),
@@ -152,10 +152,18 @@ CONTENDERS: dict[str, Contender] = {
         _torch("bfloat16_frozen_channels_last"),
     ),
     "openvino_float32": Contender(
-        "OpenVINO of kerasfast's SavedModel", "float32", "openvino", _openvino("f32", "kerasfast"), PLAIN
+        "OpenVINO of kerasfast's direct export",
+        "float32",
+        "openvino",
+        _openvino("f32", "kerasfast"),
+        PLAIN,
     ),
     "openvino_bfloat16": Contender(
-        "OpenVINO of kerasfast's SavedModel", "bfloat16", "openvino", _openvino("bf16", "kerasfast"), PLAIN
+        "OpenVINO of kerasfast's direct export",
+        "bfloat16",
+        "openvino",
+        _openvino("bf16", "kerasfast"),
+        PLAIN,
     ),
     "openvino_torch_float32": Contender(
         "OpenVINO of PyTorchVideo's network", "float32", "openvino", _openvino("f32", "torch")

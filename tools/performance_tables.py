@@ -16,8 +16,6 @@ from performance_figures import (
     single_calls,
 )
 
-from kerasfast.serving.winograd import WORTHWHILE
-
 Result = Mapping[str, Any]
 _OURS = "kerasfast_float32"
 _AXES = {
@@ -53,8 +51,25 @@ def contenders_table(model: Result) -> str:
                 "" if part is None else f"{100 * part:.0f} %",
             )
         )
-    header = ("contender", "precision", "median", "times that of kerasfast float32", "share of the multiplication rate")
+    header = (
+        "contender",
+        "precision",
+        "median",
+        "times that of kerasfast float32",
+        "direct multiply-adds, of the rate",
+    )
     return table(header, [*rows, *left_out])
+
+
+def winograd_text(model: Result) -> str:
+    """What Winograd's algorithm leaves of the multiplications, and how fast those are done."""
+    left, direct = model["winograd_giga_multiply_adds"], model["giga_multiply_adds"]
+    part = share(model, _OURS)
+    rate = "" if part is None else f", which it does at {100 * part * left / direct:.0f} % of the multiplication rate"
+    return (
+        f"The last column counts the multiply-adds of direct convolutions. By Winograd's algorithm the exported"
+        f" float32 network has {left:.2f} of the {direct:.2f} * 10^9 left{rate}.\n"
+    )
 
 
 def rates_line(model: Result) -> str:
@@ -156,7 +171,7 @@ def winograd_table(winograd: Result) -> str:
             _time(row["seconds_winograd"]),
             f"{row['share']:.2f}",
             f"{row['estimated_share']:.2f}",
-            "yes" if row["estimated_share"] <= WORTHWHILE else "",
+            "yes" if row["used"] else "",
         )
         for row in winograd["convolutions"]
     ]

@@ -24,9 +24,8 @@ from performance_tables import (
     scores_text,
     training_table,
     winograd_table,
+    winograd_text,
 )
-
-from kerasfast.serving.winograd import WORTHWHILE
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "performance.md"
@@ -69,16 +68,18 @@ def page(results: Result) -> str:
                 f" {model['giga_multiply_adds']:.2f} * 10^9 multiply-adds. {rates_line(model)}",
                 "",
                 contenders_table(model),
+                *([winograd_text(model)] if "winograd_giga_multiply_adds" in model else []),
             ]
         parts += ["![times of a view](performance/contenders.svg)", ""]
     if "growth" in inference:
         parts += [
             "## Growth",
             "",
-            "Calls of the exported float32 model. One thing grows at a time, the others stay at the architecture's"
-            f" frames, a batch of one and 64 pixels. Overhead has ended from the call on from which every larger one"
-            f" takes at most {1 + WITHIN:g} times as long for a multiply-add as the best of the largest three; views"
-            " are left out of that, since the signature computes one after the other.",
+            "Calls of the exported float32 model; multiply-adds are those of direct convolutions. One thing grows at a"
+            " time, the others stay at the architecture's frames, a batch of one and 64 pixels. Overhead has ended from"
+            f" the call on from which every larger one takes at most {1 + WITHIN:g} times as long for a multiply-add as"
+            " the best of the largest three; views are left out of that, since the signature computes one after the"
+            " other.",
             "",
             growth_tables(inference["growth"]),
             "![time against multiply-adds](performance/growth.svg)",
@@ -99,8 +100,9 @@ def page(results: Result) -> str:
         parts += [
             "## Convolutions by Winograd's algorithm",
             "",
-            f"{machine_text(results['winograd'])} An export uses the algorithm where the estimated share of the direct"
-            f" time is at most {WORTHWHILE:g} (`kerasfast.serving.winograd`).",
+            f"{machine_text(results['winograd'])} One process computes both in turns; a share is the median of"
+            f" {results['winograd']['rounds']} ratios. An export uses the algorithm where the estimated share of the"
+            " direct time is low enough (`kerasfast.serving.winograd`).",
             "",
             winograd_table(results["winograd"]),
         ]

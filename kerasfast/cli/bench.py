@@ -75,7 +75,7 @@ def speeds_table(found: Measurement) -> Table:
     table = Table("precision", title=title)
     for name in ("clips/s", "median ms", "p90 ms", "peak MiB", "calls"):
         table.add_column(name, justify="right")
-    for speed in found.speeds:
+    for speed in (*found.speeds, *([found.direct] if found.direct else [])):
         table.add_row(
             speed.precision,
             f"{speed.clips_per_second:.3g}",

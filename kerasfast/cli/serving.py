@@ -52,8 +52,8 @@ def export(
         bool | None,
         typer.Option(
             "--winograd/--no-winograd",
-            help="Convolve with fewer multiplications in float32: faster on CPUs, but a larger file.",
-            show_default="winograd",
+            help="Convolve by Winograd's algorithm: faster on CPUs in float32, but a larger file.",
+            show_default="winograd in float32",
         ),
     ] = None,
     format: Annotated[Format, typer.Option(help="SavedModel, or the file of another runtime.")] = Format.SAVED_MODEL,
@@ -72,8 +72,11 @@ def export(
     if format is Format.SAVED_MODEL and (int8 or calibration is not None):
         raise ValueError("--int8 and --calibration go with --format openvino or --format litert.")
     given = {
-        **{"--precision": precision, "--signatures": signatures, "--merge": merge},
-        **{"--config": config or None, "--winograd/--no-winograd": winograd},
+        "--precision": precision,
+        "--signatures": signatures,
+        "--merge": merge,
+        "--config": config or None,
+        "--winograd": winograd or None,  # other formats never have it: --no-winograd is no contradiction
     }
     if format is not Format.SAVED_MODEL and (unused := [name for name, value in given.items() if value is not None]):
         raise ValueError(f"{', '.join(unused)} belong to a SavedModel. Received: --format {format.value} too.")

@@ -35,6 +35,7 @@ def write_card(
     model: VideoClassifier,
     *,
     precision: str,
+    winograd: int,
     functions: Mapping[str, Any],
     rules: Mapping[str, str],
     points: OperatingPoints | None,
@@ -45,6 +46,7 @@ def write_card(
         folder: `assets.extra` of a SavedModel, which exists.
         model: The model.
         precision: Of the served network.
+        winograd: How many of its convolutions compute by Winograd's algorithm.
         functions: Its signatures: the traced functions by name.
         rules: How the signature `views` merges, by head.
         points: Operating points of the model.
@@ -64,6 +66,7 @@ def write_card(
         "heads": heads,
         "signatures": {name: _signature(name, function, model) for name, function in functions.items()},
         "precision": precision,
+        "winograd": winograd,
         "kerasfast": __version__,
     }
     if points is not None:

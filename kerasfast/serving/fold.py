@@ -29,6 +29,7 @@ def fold_batch_norm(model: keras.Model) -> tuple[keras.Model, int]:
 
     def copy(layer: keras.layers.Layer) -> keras.layers.Layer:
         if layer.name in norms:
+            # By its name: a policy given as an object would make the layer none that can be copied again.
             return keras.layers.Identity(name=layer.name, dtype=layer.compute_dtype)
         config = layer.get_config()
         if layer.name in convs:

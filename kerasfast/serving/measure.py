@@ -26,9 +26,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from kerasfast.models.classifier import VideoClassifier
+    from kerasfast.serving.saved_model import ExportReport
 
-# A gain below this is no reason to leave float32.
+# A gain below this is no reason to leave float32, or to give up what Winograd's algorithm gains.
 WORTH = 1.1
+DIRECT = "float32, winograd=False"
 _FEWEST_CALLS = 5
 _TURN_SECONDS = 0.3  # calls of a fast model are counted together, so that handing over takes no part in a turn
 
@@ -76,6 +78,7 @@ class Measurement:
         left_out: Precisions that were not measured, since TensorFlow has no kernels for them here.
         largest_difference: Largest difference of a probability between the precisions, on a clip of noise; `None` with
             random weights or a single precision.
+        direct: Of float32 with `winograd=False`, where the default has convolutions by Winograd's algorithm.
     """
 
     model: str
@@ -87,6 +90,7 @@ class Measurement:
     bfloat16_arithmetic: bool | None
     left_out: tuple[str, ...] = ()
     largest_difference: float | None = None
+    direct: Speed | None = None
 
     @property
     def best(self) -> Speed:
@@ -98,6 +102,8 @@ class Measurement:
     def advice(self) -> list[str]:
         """Which precision to use and why, and what slows the machine down."""
         advice = [self._choice()] if len(self.speeds) > 1 else []
+        if self.direct is not None:
+            advice.append(self._winograd(self.direct))
         if self.left_out:
             names = ", ".join(self.left_out)
             advice.append(
@@ -129,6 +135,16 @@ class Measurement:
             why = "this processor has no bfloat16 arithmetic"
         return f"Use float32: a call takes {others}; {why}."
 
+    def _winograd(self, direct: Speed) -> str:
+        default = next(speed for speed in self.speeds if speed.precision == "float32")
+        gain = direct.median_seconds / default.median_seconds
+        if gain * WORTH <= 1:
+            return f"Export with winograd=False (--no-winograd): in float32 that is {1 / gain:.2f} times as fast here."
+        return (
+            f"In float32 Winograd's algorithm is {gain:.2f} times as fast as direct convolutions; winograd=False "
+            "(--no-winograd) exports them, for a smaller file."
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """The figures and the advice in plain types."""
         return {**asdict(self), "use": self.best.precision, "advice": self.advice()}
@@ -144,9 +160,9 @@ def measure(
 ) -> Measurement:
     """Export a model and measure calls of its `serving_default` signature.
 
-    Each precision answers in a process of its own that holds nothing but TensorFlow and the exported model, as a server
-    does; they take turns, so that a busy moment of the machine hits all alike. The first call, which prepares the
-    graph, is not counted.
+    Each precision, and float32 without Winograd's algorithm where that makes a difference, answers in a process of its
+    own that holds nothing but TensorFlow and the exported model, as a server does; they take turns, so that a busy
+    moment of the machine hits all alike. The first call, which prepares the graph, is not counted.
 
     Args:
         model: A model of `kerasfast.load` or `kerasfast.build`; its weights play no part in its speed.
@@ -177,29 +193,37 @@ def measure(
     shape = (batch_size, model.clip.frames, side, side, 3)
     with tempfile.TemporaryDirectory(prefix="kerasfast-bench-") as folder, ExitStack() as stack:
         runners, ready = {}, {}
-        for precision in chosen:
-            path = Path(folder) / precision / "1"
-            export(model, path, precision=precision, signatures=("serving_default",))
+
+        def start(name: str, **options: Any) -> ExportReport:
+            path = Path(folder) / name / "1"
+            report = export(model, path, signatures=("serving_default",), **options)
             command = [sys.executable, "-m", "kerasfast.serving.measure", str(path), *map(str, shape)]
             # Two processes share a GPU only where the first does not take all of its memory.
             runner = Runner(command, environment={"TF_FORCE_GPU_ALLOW_GROWTH": "true"})
-            runners[precision] = stack.enter_context(runner)
-            ready[precision] = runner.ready()
+            runners[name] = stack.enter_context(runner)
+            ready[name] = runner.ready()
+            return report
+
+        for precision in chosen:
+            if start(precision, precision=precision).winograd:
+                start(DIRECT, winograd=False)
         taken, peaks = _calls(runners, ready, seconds)
     facts = ready[chosen[0]]["facts"]
     difference = None
     if len(chosen) > 1 and getattr(model, "load_report", None) is not None:
-        difference = _largest_difference([answer["facts"]["scores"] for answer in ready.values()])
+        difference = _largest_difference([ready[name]["facts"]["scores"] for name in chosen])
+    speeds = {name: Speed.of(name, batch_size, seconds, peaks[name]) for name, seconds in taken.items()}
     return Measurement(
         model=model.name,
         frames=shape,
-        speeds=tuple(Speed.of(name, batch_size, taken[name], peaks[name]) for name in chosen),
+        speeds=tuple(speeds[name] for name in chosen),
         cores=available_cores(),
         gpu=facts["gpu"],
         onednn=facts["onednn"],
         bfloat16_arithmetic=bfloat16_arithmetic(),
         left_out=tuple(sorted(left_out)),
         largest_difference=difference,
+        direct=speeds.get(DIRECT),
     )
 
 

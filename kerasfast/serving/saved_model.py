@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
-from kerasfast.data.pipeline.transforms import decode
 from kerasfast.models.classifier import VideoClassifier
 from kerasfast.serving.card import check_labels, write_card
+from kerasfast.serving.comparison import largest_differences, served_answers, tolerance_of
 from kerasfast.serving.fold import fold_batch_norm
 from kerasfast.serving.new_folder import new_folder, refuse_existing, writing
-from kerasfast.serving.signatures import SIGNATURES
+from kerasfast.serving.processor import on_gpu
+from kerasfast.serving.signatures import SIGNATURES, with_features
 from kerasfast.serving.signatures import signatures as traced_signatures
 from kerasfast.serving.warmup import write_warmup
 from kerasfast.serving.winograd import with_winograd
@@ -27,11 +26,6 @@ from kerasfast.train.views import merge_rules
 
 # Name -> Keras policy of the model whose convolutions compute in it.
 PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
-FEATURES = ("pooled", "embedding")
-# Largest difference that the checked export may show, relative to a head's largest probability, since those of a fresh
-# 400-way softmax are 0.0025 all. Sound ones reach 1e-6 on a CPU and about 1e-3 on a GPU that rounds products to TF32.
-# In bfloat16, whose numbers are 0.008 apart, folding moves every rounding: small networks reach 0.03.
-_TOLERANCE_CPU, _TOLERANCE_GPU, _TOLERANCE_BFLOAT16 = 1e-4, 1e-2, 0.25
 
 
 @dataclass(frozen=True)
@@ -47,8 +41,8 @@ class ExportReport:
         bytes: Size on disk.
         seconds: How long the export took, the check included.
         largest_difference: Largest difference of a probability between the SavedModel, loaded again and asked
-            through each signature, and the Keras model in that precision, whose batch norms are not folded, on one clip
-            of noise of the testing size.
+            through each signature, and the Keras model in that precision, whose batch norms are not folded and whose
+            convolutions are direct, on one clip of noise of the testing size.
         float32_difference: The same to the Keras model in float32: with `bfloat16` what that precision costs.
     """
 
@@ -80,13 +74,13 @@ def export(
     signatures: Sequence[str] = SIGNATURES,
     merge: str | None = None,
     operating_points: OperatingPoints | None = None,
-    winograd: bool = True,
+    winograd: bool | None = None,
 ) -> ExportReport:
     """Write a model as a SavedModel for TensorFlow Serving or plain TensorFlow.
 
     It answers to the signatures of `kerasfast.serving.signatures`: `serving_default`, `jpeg_frames`, `views` and
-    `features` (`pooled`, and `embedding` if the model has one). Batch norm is folded into the convolutions. Beside the
-    graph, in `assets.extra`, lie
+    `features` (`pooled`, and `embedding` if the model has one). Batch norm is folded into the convolutions, and in
+    float32 many of those compute by Winograd's algorithm. Beside the graph, in `assets.extra`, lie
 
     - `card.json`: frames, stride and frame rate of a clip, crop size, heads, signatures with their shapes, precision;
     - `labels/<head>.txt`: one class name a line, for heads with class names;
@@ -114,9 +108,10 @@ def export(
         merge: Rule by which `views` merges scores, `max` or `mean`, for all heads. None: that of the operating points,
             else `max` for sigmoid heads and `mean` for softmax heads, as `kerasfast.evaluate` does.
         operating_points: Thresholds, calibration and "no action" of this model, to lie beside the graph.
-        winograd: In float32, compute those convolutions by Winograd's algorithm that are faster so at the testing size
-            on a CPU (`kerasfast.serving.winograd`). Their kernels are stored two to four times as large, which doubles
-            the file of a ResNet-50. False: a smaller file, and convolutions that converters to other runtimes know.
+        winograd: Whether convolutions compute by Winograd's algorithm (`kerasfast.serving.winograd`) that are then
+            faster on a CPU at the testing size. Their kernels are stored two or four times as large, which doubles the
+            file and the weights in memory of a ResNet-50. For float32 alone. None: in float32, unless TensorFlow sees
+            a GPU here; False for an export that a GPU shall serve or that is converted to another runtime.
 
     Returns:
         What was written, how long it took and how near it is to the model.
@@ -135,15 +130,22 @@ def export(
     """
     started = time.perf_counter()
     path = _checked(model, path, precision, signatures)
+    if winograd and precision != "float32":
+        raise ValueError(
+            "Winograd's algorithm computes in float32 alone. Received: winograd=True, "
+            f"precision={precision!r}. Leave one of them out."
+        )
+    if winograd is None:
+        winograd = precision == "float32" and not on_gpu()
     rules = rules_of(model, merge, operating_points)
     if operating_points is not None:
         operating_points.check(model)
     with new_folder(path) as folder:
         reference = in_precision(model, precision)
-        network, folded = fold_batch_norm(_with_features(reference))
-        faster = 0
-        if winograd and precision == "float32":
-            network, faster = with_winograd(network, model.variant.test_crop_size)
+        network, folded = fold_batch_norm(with_features(reference))
+        by_winograd = 0
+        if winograd:
+            network, by_winograd = with_winograd(network, model.variant.test_crop_size)
         functions = traced_signatures(network, model.variant, rules, signatures)
         served = tf.Module()
         # What the functions read, and nothing else: the state of dropout's random numbers stays behind.
@@ -153,23 +155,31 @@ def export(
             tf.saved_model.save(served, str(folder), signatures=functions)
             extra = folder / "assets.extra"
             extra.mkdir()
-            write_card(extra, model, precision=precision, functions=functions, rules=rules, points=operating_points)
+            write_card(
+                extra,
+                model,
+                precision=precision,
+                winograd=by_winograd,
+                functions=functions,
+                rules=rules,
+                points=operating_points,
+            )
             write_warmup(extra, model.variant, functions)
-        answers = _answers(folder, functions, model)
-        difference, relative = _largest_differences(reference, answers)
-        tolerance = _tolerance(precision)
+        answers = served_answers(folder, functions, model)
+        difference, relative = largest_differences(reference, answers)
+        tolerance = tolerance_of(precision)
         if not relative <= tolerance:
             raise ValueError(
                 f"The exported network must give the model's scores within {tolerance:g} of the largest. Received: a "
                 f"difference of {relative:g} on a clip of noise; nothing was written to {path}. Check that the "
-                "weights are finite."
+                f"weights are finite{', and try winograd=False' if by_winograd else ''}."
             )
         exact = in_precision(model, "float32")
-        float32_difference = difference if exact is reference else _largest_differences(exact, answers)[0]
+        float32_difference = difference if exact is reference else largest_differences(exact, answers)[0]
     size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
     seconds = time.perf_counter() - started
     return ExportReport(
-        path, tuple(functions), precision, folded, faster, size, seconds, difference, float32_difference
+        path, tuple(functions), precision, folded, by_winograd, size, seconds, difference, float32_difference
     )
 
 
@@ -235,54 +245,3 @@ def in_precision(model: VideoClassifier, precision: str) -> VideoClassifier:
     copy = type(model).from_config({**config, "dtype": dtype})
     copy.set_weights(model.get_weights())
     return copy
-
-
-def _with_features(model: VideoClassifier) -> keras.Model:
-    """The graph of the model with its features among the outputs."""
-    features = {name: model.endpoints[name] for name in FEATURES if name in model.endpoints and name not in model.heads}
-    return keras.Model(model.input, {**{name: model.endpoints[name] for name in model.heads}, **features})
-
-
-def _tolerance(precision: str) -> float:
-    if precision == "bfloat16":
-        return _TOLERANCE_BFLOAT16
-    return _TOLERANCE_GPU if tf.config.list_physical_devices("GPU") else _TOLERANCE_CPU
-
-
-def _noise(model: VideoClassifier) -> tuple[np.ndarray, tf.Tensor]:
-    """A clip `(1, T, size, size, 3)`, uint8, and the JPEG files `(1, T)` that it is decoded from."""
-    side = model.variant.test_crop_size
-    pixels = np.random.default_rng(0).integers(0, 256, (model.clip.frames, side, side, 3), dtype=np.uint8)
-    files = tf.stack([tf.io.encode_jpeg(picture) for picture in pixels])
-    return decode(files).numpy()[None], files[None]
-
-
-def _answers(folder: Path, names: Mapping[str, Any], model: VideoClassifier) -> dict[str, dict[str, np.ndarray]]:
-    """What the SavedModel says of a clip of noise, through each of its signatures."""
-    frames, files = _noise(model)
-    inputs = {"jpeg_frames": files, "views": tf.constant(frames[:, None])}
-    loaded = tf.saved_model.load(str(folder))
-    answers = {}
-    for name in names:
-        found = loaded.signatures[name](frames=inputs.get(name, tf.constant(frames)))
-        answers[name] = {key: values.numpy() for key, values in found.items()}
-    return answers
-
-
-def _largest_differences(
-    model: VideoClassifier, answers: Mapping[str, Mapping[str, np.ndarray]]
-) -> tuple[float, float]:
-    """Of a probability, and of a value as a share of the largest of its head or of its kind of features."""
-    network = _with_features(model)
-    # Traced, a convolution takes a third of its eager time.
-    outputs = tf.function(lambda x: network(x, training=False), autograph=False)(tf.constant(_noise(model)[0]))
-    expected = {name: values.numpy() for name, values in outputs.items()}
-    differences, relative = [0.0], [0.0]
-    for found in answers.values():
-        for name, values in found.items():
-            difference = np.max(np.abs(values - expected[name]))
-            relative.append(difference / np.max(np.abs(expected[name])))
-            if name in model.heads:
-                differences.append(difference)
-    # np.max and not max: it keeps NaN.
-    return float(np.max(differences)), float(np.max(relative))

@@ -10,11 +10,12 @@ import keras
 import tensorflow as tf
 
 from kerasfast.data.pipeline.transforms import crop_position, decode, scale_short_side
-from kerasfast.models.classifier import SMALLEST_SIDE
+from kerasfast.models.classifier import SMALLEST_SIDE, VideoClassifier
 from kerasfast.models.variants import Variant
 
 Network = Callable[[tf.Tensor], dict[str, tf.Tensor]]
 SIGNATURES = ("serving_default", "jpeg_frames", "views", "features")
+FEATURES = ("pooled", "embedding")
 CENTRE = 1  # of the three positions of `crop_position`
 # Of JPEG frames. A file of a few kilobytes may hold 65500 x 65500 pixels, which are 13 GB once decoded; and one of
 # 1 x 4096 would be scaled to 256 x a million.
@@ -57,6 +58,12 @@ def request_shape(name: str, variant: Variant) -> RequestShape:
     if name == "views":
         return RequestShape("uint8", ("batch", "views", length, "H", "W", 3))
     return RequestShape("uint8", ("batch", length, "H", "W", 3))
+
+
+def with_features(model: VideoClassifier) -> keras.Model:
+    """The graph of the model with its features among the outputs."""
+    features = {name: model.endpoints[name] for name in FEATURES if name in model.endpoints and name not in model.heads}
+    return keras.Model(model.input, {**{name: model.endpoints[name] for name in model.heads}, **features})
 
 
 def signatures(

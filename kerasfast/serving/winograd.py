@@ -1,14 +1,15 @@
 """Convolutions of three taps with fewer multiplications, by Winograd's minimal filtering.
 
-Two neighbouring outputs of a convolution of three taps share most of their inputs. Four of them, which take twelve
-products when each is computed alone, take six of sums of the inputs with sums of the taps (Winograd 1980; for networks
-Lavin and Gray 2016, arXiv:1509.09308, F(4, 3)): along time half the multiplications, in pictures a quarter. What is
-left is matrix products, which every library computes at the machine's full rate.
+Two neighbouring outputs of a convolution of three taps share most of their inputs. A tile of four outputs, which takes
+twelve products when each is computed alone, takes six of transformed inputs with transformed taps (Winograd 1980; for
+networks Lavin and Gray 2016, arXiv:1509.09308, F(4, 3)): along time half the multiplications, in pictures a quarter,
+where whole tiles fit. What is left is products of matrices, the transforms included.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -19,12 +20,13 @@ from kerasfast.models.cost import layer_shapes
 
 OUTPUTS, TAPS = 4, 3
 PRODUCTS = OUTPUTS + TAPS - 1
-# Where the polynomials behind the algorithm are evaluated, beside infinity. Of the sets tried these round least: 2.2
-# times the error of a direct float32 convolution in pictures; the usual 0, 1, -1, 2, -2 have 3.8.
+# Where the polynomials behind the algorithm are evaluated, beside infinity. Of the sets tried these round least; the
+# usual 0, 1, -1, 2, -2 have nearly twice their error.
 _POINTS = (0.0, 0.5, -0.5, 1.5, -1.5)
 # Multiply-adds in the time that a number takes to be written and read again, and the estimated share of the direct time
-# up to which Winograd's algorithm is used: tools/bench_winograd.py, benchmarks/winograd.json.
-_WRITTEN, WORTHWHILE = 25, 0.8
+# up to which Winograd's algorithm is used. Both fit what tools/bench_winograd.py measured on two cores with AVX2
+# (benchmarks/winograd.json); `kerasfast bench` measures whole networks with and without on other machines.
+_MULTIPLY_ADDS_A_VALUE, WORTHWHILE = 25, 0.8
 
 
 def _evaluation(coefficients: int) -> np.ndarray:
@@ -34,14 +36,15 @@ def _evaluation(coefficients: int) -> np.ndarray:
     return np.concatenate([at_points, at_infinity])
 
 
-# A convolution is the transpose of the product of two polynomials, which is interpolated from its values.
-_OF_TAPS = _evaluation(TAPS)
-_OF_OUTPUTS = _evaluation(OUTPUTS).T
-_OF_INPUTS = np.linalg.inv(_evaluation(PRODUCTS)).T
+# G, A^T and B^T of Lavin and Gray. A convolution is the transpose of the product of two polynomials, which is
+# interpolated from its values.
+_FILTER_TRANSFORM = _evaluation(TAPS)
+_OUTPUT_TRANSFORM = _evaluation(OUTPUTS).T
+_INPUT_TRANSFORM = np.linalg.inv(_evaluation(PRODUCTS)).T
 
 
 def transformed_kernel(kernel: np.ndarray) -> np.ndarray:
-    """The sums of taps that a convolution multiplies with.
+    """The kernel of a convolution as `WinogradConv3D` stores it.
 
     Args:
         kernel: `(3, 1, 1, channels, filters)` or `(1, 3, 3, channels, filters)`.
@@ -51,15 +54,15 @@ def transformed_kernel(kernel: np.ndarray) -> np.ndarray:
     """
     kernel = kernel.astype("float64")
     if kernel.shape[0] == TAPS:
-        return np.einsum("pt,tcf->pcf", _OF_TAPS, kernel[:, 0, 0]).astype("float32")
-    sums = np.einsum("ph,qw,hwcf->pqcf", _OF_TAPS, _OF_TAPS, kernel[0])
-    return sums.reshape(PRODUCTS**2, *kernel.shape[-2:]).astype("float32")
+        return np.einsum("pt,tcf->pcf", _FILTER_TRANSFORM, kernel[:, 0, 0]).astype("float32")
+    transformed = np.einsum("ph,qw,hwcf->pqcf", _FILTER_TRANSFORM, _FILTER_TRANSFORM, kernel[0])
+    return transformed.reshape(PRODUCTS**2, *kernel.shape[-2:]).astype("float32")
 
 
 class WinogradConv3D(keras.layers.Layer):
     """A convolution with stride 1 and zeros around, of three taps along time or of 3x3 in pictures, with a bias.
 
-    `(batch, T, H, W, channels)` to `(batch, T, H, W, filters)`, any of the sizes open. For TensorFlow.
+    `(batch, T, H, W, channels)` to `(batch, T, H, W, filters)`, any of the sizes open. For TensorFlow, in float32.
 
     Args:
         filters: Channels of the output.
@@ -74,7 +77,8 @@ class WinogradConv3D(keras.layers.Layer):
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Make `kernel`, which takes a `transformed_kernel`, and `bias`."""
         products = PRODUCTS if self.over_time else PRODUCTS**2
-        self.kernel = self.add_weight(shape=(products, input_shape[-1], self.filters), name="kernel")
+        shape = (products, input_shape[-1], self.filters)
+        self.kernel = self.add_weight(shape=shape, initializer="zeros", name="kernel")
         self.bias = self.add_weight(shape=(self.filters,), initializer="zeros", name="bias")
 
     def call(self, inputs: Any) -> Any:
@@ -100,7 +104,7 @@ class WinogradConv3D(keras.layers.Layer):
         columns, into_columns, out_of_columns = _matrices(width)
         x = tf.matmul(into_rows, tf.reshape(inputs, [-1, height, width * channels]))
         x = tf.matmul(into_columns, tf.reshape(x, [-1, width, channels]))
-        # A product for each pair of sums, over the tiles of all pictures.
+        # A product for each place in a tile, over the tiles of all pictures.
         x = tf.transpose(tf.reshape(x, [-1, PRODUCTS, rows, PRODUCTS, columns, channels]), [1, 3, 0, 2, 4, 5])
         x = tf.matmul(tf.reshape(x, [PRODUCTS**2, -1, channels]), self.kernel)
         x = tf.transpose(tf.reshape(x, [PRODUCTS, PRODUCTS, -1, rows, columns, self.filters]), [2, 0, 3, 1, 4, 5])
@@ -109,7 +113,7 @@ class WinogradConv3D(keras.layers.Layer):
 
 
 def _matrices(length: Any) -> tuple[Any, Any, Any]:
-    """For an axis: its tiles of four outputs, the matrix into sums of inputs, and the one out of the products.
+    """For an axis: how many tiles it has, and the matrices of the input and of the output transform.
 
     Each is a product for the whole axis, zeros around it included, so that no tile has to be cut out:
     `(PRODUCTS * tiles, length)` and `(length, PRODUCTS * tiles)`.
@@ -118,41 +122,65 @@ def _matrices(length: Any) -> tuple[Any, Any, Any]:
     # Of a position along the axis, its place in each tile; outside of the tile `one_hot` gives zeros.
     place = tf.range(length)[:, None] - OUTPUTS * tf.range(tiles)[None, :]
     places = tf.one_hot(place + TAPS // 2, PRODUCTS)
-    into = tf.transpose(tf.tensordot(places, _OF_INPUTS.T.astype("float32"), 1), [2, 1, 0])
-    out_of = tf.transpose(tf.tensordot(tf.one_hot(place, OUTPUTS), _OF_OUTPUTS.astype("float32"), 1), [0, 2, 1])
+    into = tf.transpose(tf.tensordot(places, _INPUT_TRANSFORM.T.astype("float32"), 1), [2, 1, 0])
+    out_of = tf.transpose(tf.tensordot(tf.one_hot(place, OUTPUTS), _OUTPUT_TRANSFORM.astype("float32"), 1), [0, 2, 1])
     return tiles, tf.reshape(into, [PRODUCTS * tiles, length]), tf.reshape(out_of, [length, PRODUCTS * tiles])
 
 
-def estimated_share(shape: tuple[int, ...], filters: int, over_time: bool) -> float:
-    """About how long a `WinogradConv3D` takes on a CPU, as a share of the time of the convolution that it replaces.
+@dataclass(frozen=True)
+class Cost:
+    """What a convolution of stride 1 costs, directly and by Winograd's algorithm.
 
-    Args:
-        shape: Of the input, `(batch, T, H, W, channels)`.
-        filters: Channels of the output.
-        over_time: As for the layer.
+    Attributes:
+        direct: Multiply-adds of the direct convolution.
+        multiplied: Multiply-adds by Winograd's algorithm, the transforms included.
+        written: Values that it writes on the way, which the direct convolution does not.
     """
-    _, length, height, width, channels = shape
-    if over_time:
-        pictures, area = 1, height * width
-        products = PRODUCTS * math.ceil(length / OUTPUTS)
-        sums, written = products * length, products
-    else:
-        pictures, area = length, 1
-        rows, columns = (PRODUCTS * math.ceil(side / OUTPUTS) for side in (height, width))
-        products = rows * columns
-        # By rows, then by columns, and once more in the order of the products.
-        sums, written = rows * height * width + products * width, rows * width + 2 * products
-    ways = channels + filters  # in and out again
-    multiplied = pictures * area * (sums * ways + products * channels * filters)
-    direct = math.prod(shape) * filters * (TAPS if over_time else TAPS**2)
-    return shape[0] * (multiplied + _WRITTEN * pictures * area * written * ways) / direct
+
+    direct: int
+    multiplied: int
+    written: int
+
+    @classmethod
+    def of(cls, shape: tuple[int, ...], filters: int, over_time: bool) -> Cost:
+        """Of a layer.
+
+        Args:
+            shape: Of the input, `(batch, T, H, W, channels)`.
+            filters: Channels of the output.
+            over_time: Along time, in place of in pictures.
+        """
+        batch, length, height, width, channels = shape
+        if over_time:
+            copies = batch * height * width
+            products = PRODUCTS * math.ceil(length / OUTPUTS)
+            transformed, written = products * length, products
+        else:
+            copies = batch * length
+            rows, columns = (PRODUCTS * math.ceil(side / OUTPUTS) for side in (height, width))
+            products = rows * columns
+            # By rows, then by columns, and once more in the order of the products.
+            transformed, written = rows * height * width + products * width, rows * width + 2 * products
+        ways = channels + filters  # in and out again
+        direct = math.prod(shape) * filters * (TAPS if over_time else TAPS**2)
+        return cls(direct, copies * (transformed * ways + products * channels * filters), copies * written * ways)
+
+    @property
+    def estimated_share(self) -> float:
+        """About how long Winograd's algorithm takes on a CPU, as a share of the direct time."""
+        return (self.multiplied + _MULTIPLY_ADDS_A_VALUE * self.written) / self.direct
+
+    @property
+    def worthwhile(self) -> bool:
+        """Whether Winograd's algorithm is used."""
+        return self.estimated_share <= WORTHWHILE
 
 
 def with_winograd(model: keras.Model, side: int) -> tuple[keras.Model, int]:
     """A copy of a functional model for inference on CPUs, whose convolutions compute by Winograd where that is faster.
 
     It has the layers of the same names; those that change store `transformed_kernel`, which is two or four times as
-    large as the kernel. Others keep their weights. Products in float32 round about twice as much as before.
+    large as the kernel. Others keep their weights. Float32 rounds two or three times as much in them.
 
     Args:
         model: A functional model in float32, its batch norm folded; it is left as it is.
@@ -161,9 +189,7 @@ def with_winograd(model: keras.Model, side: int) -> tuple[keras.Model, int]:
     Returns:
         The copy, and how many convolutions compute by Winograd.
     """
-    candidates = [layer for layer in model.layers if _can_change(layer)]
-    shapes = layer_shapes(model, candidates, side)
-    chosen = {layer.name for layer in candidates if _is_faster(layer, shapes[layer.name][0])}
+    chosen = _chosen(model, side)
     if not chosen:
         return model, 0
 
@@ -182,16 +208,28 @@ def with_winograd(model: keras.Model, side: int) -> tuple[keras.Model, int]:
     return faster, len(chosen)
 
 
+def multiply_adds_left_out(model: keras.Model, side: int) -> int:
+    """Multiply-adds that `with_winograd` saves on a view of `side` x `side` pixels; batch norm is folded already."""
+    return sum(cost.direct - cost.multiplied for cost in _chosen(model, side).values())
+
+
+def _chosen(model: keras.Model, side: int) -> dict[str, Cost]:
+    """The convolutions that are faster by Winograd's algorithm, by the name of the layer."""
+    candidates = [layer for layer in model.layers if _can_change(layer)]
+    if not candidates:
+        return {}
+    shapes = layer_shapes(model, candidates, side)
+    costs = {layer.name: Cost.of(shapes[layer.name][0], layer.filters, _over_time(layer)) for layer in candidates}
+    return {name: cost for name, cost in costs.items() if cost.worthwhile}
+
+
 def _can_change(layer: keras.layers.Layer) -> bool:
     if type(layer) is not keras.layers.Conv3D or layer.compute_dtype != "float32" or not layer.use_bias:
         return False
-    plain = layer.padding == "same" and layer.groups == 1 and set(layer.strides) == set(layer.dilation_rate) == {1}
-    return plain and layer.kernel_size in ((TAPS, 1, 1), (1, TAPS, TAPS))
+    plain = layer.activation is keras.activations.linear and layer.data_format == "channels_last" and layer.groups == 1
+    dense = layer.padding == "same" and set(layer.strides) == set(layer.dilation_rate) == {1}
+    return plain and dense and layer.kernel_size in ((TAPS, 1, 1), (1, TAPS, TAPS))
 
 
 def _over_time(layer: keras.layers.Conv3D) -> bool:
     return layer.kernel_size[0] == TAPS
-
-
-def _is_faster(layer: keras.layers.Conv3D, shape: tuple[int, ...]) -> bool:
-    return estimated_share(shape, layer.filters, _over_time(layer)) <= WORTHWHILE
