@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import kerasfast  # noqa: F401 - turns on oneDNN's kernels, whichever test imports TensorFlow first
+
 SHARED = Path(__file__).parents[2] / "shared"
 
 # id -> (width, height, frames, fps). Among them a portrait video, other rates than 24, and one (f6) that is
@@ -170,3 +172,13 @@ def browser():
 
     with launch_browser() as browser:
         yield browser
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Lists the differences that the tests of parity found, in whichever process."""
+    reports = (report for kind in ("passed", "failed") for report in terminalreporter.getreports(kind))
+    lines = [value for report in reports for name, value in report.user_properties if name == "parity"]
+    if lines:
+        terminalreporter.section("largest differences")
+    for line in sorted(lines):
+        terminalreporter.write_line(line)

@@ -178,6 +178,7 @@ def test_class_names_and_clip_lie_beside_the_graph(report, model):
             "action": {"classes": 7, "activation": "softmax", "merge": "mean"},
         },
         "precision": "float32",
+        "winograd": 0,
         "kerasfast": kf.__version__,
     }
 

@@ -35,10 +35,10 @@ def write_card(
     model: VideoClassifier,
     *,
     precision: str,
-    winograd: int,
     functions: Mapping[str, Any],
     rules: Mapping[str, str],
     points: OperatingPoints | None,
+    winograd: int = 0,
 ) -> None:
     """Write `card.json`, `labels/<head>.txt` for heads with class names, and operating points where there are any.
 
@@ -46,10 +46,10 @@ def write_card(
         folder: `assets.extra` of a SavedModel, which exists.
         model: The model.
         precision: Of the served network.
-        winograd: How many of its convolutions compute by Winograd's algorithm.
         functions: Its signatures: the traced functions by name.
         rules: How the signature `views` merges, by head.
         points: Operating points of the model.
+        winograd: How many of its convolutions compute by Winograd's algorithm.
     """
     heads = {}
     for name, head in model.heads.items():

@@ -159,10 +159,10 @@ def export(
                 extra,
                 model,
                 precision=precision,
-                winograd=by_winograd,
                 functions=functions,
                 rules=rules,
                 points=operating_points,
+                winograd=by_winograd,
             )
             write_warmup(extra, model.variant, functions)
         answers = served_answers(folder, functions, model)
