@@ -61,6 +61,11 @@ def contenders_table(model: Result) -> str:
     return table(header, [*rows, *left_out])
 
 
+def has_winograd(model: Result) -> bool:
+    """Whether some convolutions of the exported float32 network compute by Winograd's algorithm."""
+    return model.get("winograd_giga_multiply_adds", model["giga_multiply_adds"]) < model["giga_multiply_adds"]
+
+
 def winograd_text(model: Result) -> str:
     """What Winograd's algorithm leaves of the multiplications, and how fast those are done."""
     left, direct = model["winograd_giga_multiply_adds"], model["giga_multiply_adds"]

@@ -18,6 +18,7 @@ from performance_tables import (
     figures_table,
     gpu_table,
     growth_tables,
+    has_winograd,
     kernels_table,
     machine_text,
     rates_line,
@@ -68,7 +69,7 @@ def page(results: Result) -> str:
                 f" {model['giga_multiply_adds']:.2f} * 10^9 multiply-adds. {rates_line(model)}",
                 "",
                 contenders_table(model),
-                *([winograd_text(model)] if "winograd_giga_multiply_adds" in model else []),
+                *([winograd_text(model)] if has_winograd(model) else []),
             ]
         parts += ["![times of a view](performance/contenders.svg)", ""]
     if "growth" in inference:
