@@ -195,7 +195,7 @@ def write_artefact(kind: str, name: str, work: Path, size: int) -> None:
     # without kernels for it, such a check takes too long: there the smallest do, and frames of any size are served.
     side = size if precision == "float32" else SMALLEST_SIDE
     model = build(variant(name, test_crop_size=side))
-    export(model, work / kind / "1", precision=precision, winograd=kind != PLAIN)
+    export(model, work / kind / "1", precision=precision, winograd=False if kind == PLAIN else None)
 
 
 def main() -> None:
