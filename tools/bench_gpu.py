@@ -11,11 +11,10 @@ their memory on the GPU at once, so make the batches smaller where it is short.
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
-from contest import ROOT, Entrant, contest, machine, script, versions
+from contest import ROOT, Entrant, contest, script, write_result
 from gpu_contenders import CONTENDERS, WORK
 
 RESULT = ROOT / "benchmarks" / "gpu.json"
@@ -66,11 +65,8 @@ def main() -> None:
         "device": facts[0]["device"],
         "dry_run": arguments.dry_run,
         "runs": runs,
-        "machine": machine(),
-        "versions": versions("jax", "keras", "torch", "pytorchvideo", "numpy"),
     }
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+    write_result(arguments.out, result, "jax", "keras", "torch", "pytorchvideo", "numpy")
 
 
 if __name__ == "__main__":

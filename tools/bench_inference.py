@@ -19,7 +19,7 @@ from collections.abc import Container, Iterable
 from pathlib import Path
 from typing import Any
 
-from contest import ROOT, Entrant, contest, machine, script, versions
+from contest import ROOT, Entrant, contest, script, write_result
 from inference_contenders import CONTENDERS
 from matrix_multiply import LIBRARIES, PRECISIONS
 from performance_figures import best
@@ -141,11 +141,6 @@ def main() -> None:
     work = arguments.work.absolute()
     result = json.loads(arguments.out.read_text("utf-8")) if arguments.out.is_file() else {}
 
-    def write() -> None:
-        result["machine"], result["versions"] = machine(), versions(*_PACKAGES)
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        arguments.out.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
-
     def run(name: str, chosen: Iterable[str], too_slow: Container[str] = ()) -> dict[str, Any]:
         print(name, flush=True)
         size = size_of(name, arguments.size)
@@ -154,7 +149,7 @@ def main() -> None:
 
     if "contenders" in arguments.only:
         result["main"] = {"model": arguments.main, **run(arguments.main, arguments.contenders)}
-        write()
+        write_result(arguments.out, result, *_PACKAGES)
     if "models" in arguments.only:
         contenders = result.get("main", {}).get("contenders", {})
         fastest = [best(contenders, "torch", precision) for precision in PRECISIONS]
@@ -163,14 +158,14 @@ def main() -> None:
             chosen = [one for one in few if one in arguments.contenders]
             found = run(name, chosen, cut_off(result.get("main"), name, size_of(name, arguments.size)))
             result.setdefault("models", {})[name] = found
-            write()
+            write_result(arguments.out, result, *_PACKAGES)
     if "growth" in arguments.only:
         names = list(dict.fromkeys([arguments.main, "slowfast_nano"]))
         result["growth"] = _child("growth_points.py", work / "growth", max(3, arguments.rounds // 2), *names)
-        write()
+        write_result(arguments.out, result, *_PACKAGES)
     if "scores" in arguments.only:
         result["scores"] = _child("bfloat16_scores.py", work, arguments.records, arguments.clips, arguments.videos)
-        write()
+        write_result(arguments.out, result, *_PACKAGES)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from contest import ROOT, Entrant, contest, machine, script, versions
+from contest import ROOT, Entrant, contest, script, write_result
 
 RESULT = ROOT / "benchmarks" / "kernels.json"
 WORK = {"training step": "kerasfast_float32", "prediction": "predict"}
@@ -47,11 +47,8 @@ def main() -> None:
         "size": arguments.size,
         "rounds": arguments.rounds,
         "work": rows,
-        "machine": machine(),
-        "versions": versions("tensorflow", "keras", "numpy"),
     }
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+    write_result(arguments.out, result, "tensorflow", "keras", "numpy")
     print(json.dumps(rows))
 
 

@@ -18,7 +18,7 @@ import statistics
 from collections.abc import Iterable
 from pathlib import Path
 
-from contest import ROOT, Entrant, contest, machine, script, versions
+from contest import ROOT, Entrant, contest, script, write_result
 from training_contenders import CONTENDERS
 
 RESULT = ROOT / "benchmarks" / "training.json"
@@ -68,10 +68,7 @@ def main() -> None:
             "size": arguments.size,
             "contenders": found,
         }
-        result["machine"] = machine()
-        result["versions"] = versions("tensorflow", "keras", "numpy", "torch", "pytorchvideo")
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        arguments.out.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+        write_result(arguments.out, result, "tensorflow", "keras", "numpy", "torch", "pytorchvideo")
 
 
 if __name__ == "__main__":

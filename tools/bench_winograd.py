@@ -10,13 +10,12 @@ stands beside the estimate by which an export chooses.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import time
 from pathlib import Path
 from typing import Any
 
-from contest import ROOT, machine, versions
+from contest import ROOT, write_result
 
 import kerasfast  # noqa: F401 - turns on oneDNN's kernels, before TensorFlow is imported
 
@@ -98,11 +97,8 @@ def main() -> None:
     result = {
         "rounds": arguments.rounds,
         "convolutions": rows,
-        "machine": machine(),
-        "versions": versions("tensorflow", "keras", "numpy"),
     }
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+    write_result(arguments.out, result, "tensorflow", "keras", "numpy")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import itertools
+import json
 import os
 import platform
 import statistics
@@ -151,3 +152,10 @@ def versions(*names: str) -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return found
+
+
+def write_result(file: Path, result: dict[str, Any], *packages: str) -> None:
+    """Write a benchmark's result as JSON, with the machine and the versions of Python and of packages added."""
+    result |= {"machine": machine(), "versions": versions(*packages)}
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(result, indent=1) + "\n", "utf-8")

@@ -10,7 +10,7 @@ from typing import Any
 
 Result = Mapping[str, Any]
 WITHIN = 0.2  # of the asymptote: from there on overhead has ended
-_BY_WINOGRAD = "kerasfast_float32"
+OURS = "kerasfast_float32"
 
 
 @dataclass(frozen=True)
@@ -96,6 +96,11 @@ def share(model: Result, name: str) -> float | None:
     return None if rate is None else model["giga_multiply_adds"] / found["median_seconds"] / rate
 
 
+def share_left(model: Result) -> float:
+    """Part of the direct multiply-adds that Winograd's algorithm leaves the exported float32 network."""
+    return model.get("winograd_giga_multiply_adds", model["giga_multiply_adds"]) / model["giga_multiply_adds"]
+
+
 def times_at_full_rate(model: Result, own: str, other: str | None) -> float | None:
     """How many times faster a contender would be than another if it did nothing but multiply, at the machine's rate.
 
@@ -104,8 +109,8 @@ def times_at_full_rate(model: Result, own: str, other: str | None) -> float | No
     part, found = share(model, own), ratio(model["contenders"], other, own)
     if part is None or found is None:
         return None
-    if own == _BY_WINOGRAD:
-        part *= model.get("winograd_giga_multiply_adds", model["giga_multiply_adds"]) / model["giga_multiply_adds"]
+    if own == OURS:
+        part *= share_left(model)
     return found.value / part
 
 
@@ -177,7 +182,7 @@ def inference_figures(main: Result, scores: Result | None) -> list[Figure]:
             text += f", which computes in {contenders[other or own]['computed']} here"
         return Figure(name, f"at most {most:g} times its time", text, holds)
 
-    float32, bfloat16 = "kerasfast_float32", "kerasfast_bfloat16"
+    float32, bfloat16 = OURS, "kerasfast_bfloat16"
     figures = [
         faster("float32 against PyTorch eager", float32, "torch_eager", 2.2),
         faster("float32 against PyTorch's best float32 mode", float32, best(contenders, "torch", "float32"), 1.4),

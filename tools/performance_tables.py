@@ -7,17 +7,18 @@ from typing import Any
 
 from markdown_table import table
 from performance_figures import (
+    OURS,
     Figure,
     fixed_seconds,
     multiplication_rate,
     overhead_end,
     ratio,
     share,
+    share_left,
     single_calls,
 )
 
 Result = Mapping[str, Any]
-_OURS = "kerasfast_float32"
 _AXES = {
     "frames": "frames of a clip",
     "side": "side in pixels",
@@ -41,7 +42,7 @@ def contenders_table(model: Result) -> str:
             over = "" if bound is None else f"over {bound:g} s"
             left_out.append((found["title"], found["precision"], over, "", "" if over else found["skipped"]))
             continue
-        against, part = ratio(contenders, name, _OURS), share(model, name)
+        against, part = ratio(contenders, name, OURS), share(model, name)
         rows.append(
             (
                 found["title"],
@@ -61,19 +62,14 @@ def contenders_table(model: Result) -> str:
     return table(header, [*rows, *left_out])
 
 
-def has_winograd(model: Result) -> bool:
-    """Whether some convolutions of the exported float32 network compute by Winograd's algorithm."""
-    return model.get("winograd_giga_multiply_adds", model["giga_multiply_adds"]) < model["giga_multiply_adds"]
-
-
 def winograd_text(model: Result) -> str:
     """What Winograd's algorithm leaves of the multiplications, and how fast those are done."""
-    left, direct = model["winograd_giga_multiply_adds"], model["giga_multiply_adds"]
-    part = share(model, _OURS)
-    rate = "" if part is None else f", which it does at {100 * part * left / direct:.0f} % of the multiplication rate"
+    direct, left = model["giga_multiply_adds"], share_left(model)
+    part = share(model, OURS)
+    rate = "" if part is None else f", which it does at {100 * part * left:.0f} % of the multiplication rate"
     return (
         f"The last column counts the multiply-adds of direct convolutions. By Winograd's algorithm the exported"
-        f" float32 network has {left:.2f} of the {direct:.2f} * 10^9 left{rate}.\n"
+        f" float32 network has {left * direct:.2f} of the {direct:.2f} * 10^9 left{rate}.\n"
     )
 
 

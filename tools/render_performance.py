@@ -11,14 +11,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from performance_figures import WITHIN, Figure, inference_figures, training_figures
+from performance_figures import WITHIN, Figure, inference_figures, share_left, training_figures
 from performance_tables import (
     Result,
     contenders_table,
     figures_table,
     gpu_table,
     growth_tables,
-    has_winograd,
     kernels_table,
     machine_text,
     rates_line,
@@ -69,7 +68,7 @@ def page(results: Result) -> str:
                 f" {model['giga_multiply_adds']:.2f} * 10^9 multiply-adds. {rates_line(model)}",
                 "",
                 contenders_table(model),
-                *([winograd_text(model)] if has_winograd(model) else []),
+                *([winograd_text(model)] if share_left(model) < 1 else []),
             ]
         parts += ["![times of a view](performance/contenders.svg)", ""]
     if "growth" in inference:

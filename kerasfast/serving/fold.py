@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from kerasfast.models.layers import BatchNorm
+from kerasfast.serving.copying import copy_with
 
 
 def fold_batch_norm(model: keras.Model) -> tuple[keras.Model, int]:
@@ -38,15 +39,12 @@ def fold_batch_norm(model: keras.Model) -> tuple[keras.Model, int]:
             config["dtype"] = layer.compute_dtype
         return type(layer).from_config(config)
 
-    folded = keras.models.clone_model(model, clone_function=copy)
-    for layer in model.layers:
+    def weights(layer: keras.layers.Layer) -> list[np.ndarray]:
         if layer.name in convs:
-            weights = _folded_weights(layer, model.get_layer(convs[layer.name]))
-        else:
-            weights = [] if layer.name in norms else layer.get_weights()
-        if weights:
-            folded.get_layer(layer.name).set_weights(weights)
-    return folded, len(norms)
+            return _folded_weights(layer, model.get_layer(convs[layer.name]))
+        return [] if layer.name in norms else layer.get_weights()
+
+    return copy_with(model, copy, weights), len(norms)
 
 
 def _conv_before(layer: keras.layers.Layer, model: keras.Model) -> keras.layers.Conv3D | None:

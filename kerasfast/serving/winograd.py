@@ -17,6 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerasfast.models.cost import layer_shapes
+from kerasfast.serving.copying import copy_with
 
 OUTPUTS, TAPS = 4, 3
 PRODUCTS = OUTPUTS + TAPS - 1
@@ -198,14 +199,13 @@ def with_winograd(model: keras.Model, side: int) -> tuple[keras.Model, int]:
             return WinogradConv3D(layer.filters, _over_time(layer), name=layer.name, dtype=layer.compute_dtype)
         return type(layer).from_config(layer.get_config())
 
-    faster = keras.models.clone_model(model, clone_function=copy)
-    for layer in model.layers:
-        weights = layer.get_weights()
-        if layer.name in chosen:
-            weights[0] = transformed_kernel(weights[0])
-        if weights:
-            faster.get_layer(layer.name).set_weights(weights)
-    return faster, len(chosen)
+    def weights(layer: keras.layers.Layer) -> list[np.ndarray]:
+        if layer.name not in chosen:
+            return layer.get_weights()
+        kernel, bias = layer.get_weights()
+        return [transformed_kernel(kernel), bias]
+
+    return copy_with(model, copy, weights), len(chosen)
 
 
 def multiply_adds_left_out(model: keras.Model, side: int) -> int:

@@ -10,6 +10,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from kerasfast.serving.copying import copy_with
+
 
 def with_image_layers(model: keras.Model) -> keras.Model:
     """A copy of a functional model in which `ImageConv` and `ImagePool` stand for Keras' 3D layers.
@@ -27,11 +29,7 @@ def with_image_layers(model: keras.Model) -> keras.Model:
             return ImageConv.from_config(config)
         return type(layer).from_config(config)
 
-    pictures = keras.models.clone_model(model, clone_function=copy)
-    for layer in model.layers:
-        if layer.weights:
-            pictures.get_layer(layer.name).set_weights(layer.get_weights())
-    return pictures
+    return copy_with(model, copy)
 
 
 @keras.saving.register_keras_serializable("kerasfast")
